@@ -1,0 +1,1 @@
+"""Frozen audio transformers, one file per family."""

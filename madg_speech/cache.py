@@ -1,0 +1,35 @@
+"""Where downloaded and computed things live, and how files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """The cache root: ``$MADG_CACHE`` if set, else ``~/.cache/madg-speech``. Created by its users."""
+    chosen = os.environ.get("MADG_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "madg-speech"
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; rename it there on success, delete it on failure.
+
+    Works for a file or a folder (a folder replaces an existing one). A killed process leaves only a
+    ``.tmp-*`` name behind, never half of ``target``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
+    draft = holder / target.name
+    try:
+        yield draft
+        if target.is_dir() and draft.is_dir():
+            shutil.rmtree(target)
+        draft.replace(target)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Manifests, language-smoothed sampling, batches and the frozen-prefix cache."""

@@ -1,0 +1,1 @@
+"""Word, character and phone error rates; bootstrap intervals."""

@@ -1,0 +1,1 @@
+"""Where adapter weights come from: each source maps language codes to AdapterWeights."""

@@ -1,0 +1,1 @@
+"""Shared fixtures: nothing here needs the network or data outside the repository."""

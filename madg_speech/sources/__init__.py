@@ -1,1 +1,58 @@
 """Where adapter weights come from: each source maps language codes to AdapterWeights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from madg_speech.adapters import AdapterShape
+from madg_speech.config import SourceConfig
+from madg_speech.errors import ConfigError
+from madg_speech.sources.base import WeightSource
+from madg_speech.typology import load_typology
+
+
+def build_source(
+    config: SourceConfig, hidden_size: int, layers: int, centre: Sequence[str] = ()
+) -> WeightSource | None:
+    """Make the source a configuration names, for a backbone of ``layers`` layers of ``hidden_size``.
+
+    Args:
+        config: kind and sizes.
+        hidden_size: width of the backbone.
+        layers: how many layers the backbone has.
+        centre: training languages whose mean vector a two-stage source is centred on (a loaded
+            checkpoint overwrites the mean with its own).
+
+    Raises:
+        ConfigError: a layer that the backbone lacks.
+    """
+    if config.kind == "none":
+        return None
+    numbers = tuple(range(layers // 2, layers)) if config.layers is None else config.layers
+    wrong = [n for n in numbers if not 0 <= n < layers]
+    if wrong or not numbers or list(numbers) != sorted(set(numbers)):
+        raise ConfigError(
+            f"source.layers: {list(numbers)} must be ascending numbers from 0 to {layers - 1}"
+        )
+    shape = AdapterShape(numbers, hidden_size, config.bottleneck)
+    if config.kind == "static":
+        from madg_speech.sources.static import Static
+
+        return Static(shape)
+    typology = load_typology(config.typology)
+    if config.kind == "two-stage":
+        from madg_speech.sources.two_stage import TwoStage
+
+        return TwoStage(
+            shape,
+            typology,
+            centre,
+            config.embedding_size,
+            config.per_layer,
+            config.feature_dropout,
+            config.vector_dropout,
+        )
+    from madg_speech.sources.madg import MadG
+
+    layer_embedding = config.layer_embedding_size if config.kind == "madg-ls" else 0
+    return MadG(shape, typology, config.embedding_size, layer_embedding, config.init)

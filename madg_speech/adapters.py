@@ -1,0 +1,165 @@
+"""Bottleneck adapters for many languages at once, and the one function that applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from madg_speech.cache import atomic_path
+from madg_speech.errors import CheckpointError
+
+TENSORS = ("down", "down_bias", "up", "up_bias")
+
+
+@dataclass(frozen=True)
+class AdapterShape:
+    """Which layers of a backbone carry an adapter, and how wide it is.
+
+    Attributes:
+        layers: numbers of the adapted layers, ascending, 0 is the lowest.
+        hidden_size: width H of the backbone.
+        bottleneck: width b of the adapter.
+    """
+
+    layers: tuple[int, ...]
+    hidden_size: int
+    bottleneck: int
+
+    def tensor_shape(self, name: str) -> tuple[int, ...]:
+        """Shape of one adapter tensor of one layer: ``down`` [b, H], ``up`` [H, b], their biases."""
+        b, h = self.bottleneck, self.hidden_size
+        return {"down": (b, h), "down_bias": (b,), "up": (h, b), "up_bias": (h,)}[name]
+
+
+@dataclass(frozen=True)
+class LayerAdapters:
+    """The adapters of one layer: down [L, b, H], down_bias [L, b], up [L, H, b], up_bias [L, H]."""
+
+    down: Tensor
+    down_bias: Tensor
+    up: Tensor
+    up_bias: Tensor
+
+
+@dataclass(frozen=True)
+class AdapterWeights:
+    """Adapter tensors of L languages over N layers; nothing here knows how they were made.
+
+    Attributes:
+        layers: numbers of the N adapted layers.
+        down: [L, N, b, H].
+        down_bias: [L, N, b].
+        up: [L, N, H, b].
+        up_bias: [L, N, H].
+    """
+
+    layers: tuple[int, ...]
+    down: Tensor
+    down_bias: Tensor
+    up: Tensor
+    up_bias: Tensor
+
+    @property
+    def shape(self) -> AdapterShape:
+        """Layers and widths."""
+        return AdapterShape(self.layers, self.down.shape[-1], self.down.shape[-2])
+
+    def at(self, layer: int) -> LayerAdapters:
+        """The adapters of one layer number."""
+        n = self.layers.index(layer)
+        return LayerAdapters(*(getattr(self, name)[:, n] for name in TENSORS))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> AdapterWeights:
+        """The same weights on another device (and in another dtype)."""
+        moved = {name: getattr(self, name).to(device, dtype) for name in TENSORS}
+        return replace(self, **moved)
+
+    def save(self, path: Path, languages: Sequence[str]) -> None:
+        """Write a safetensors file: the four tensors; layers and language codes in its metadata."""
+        tensors = {name: getattr(self, name).detach().contiguous().cpu() for name in TENSORS}
+        metadata = {"layers": " ".join(map(str, self.layers)), "languages": " ".join(languages)}
+        with atomic_path(path) as draft:
+            save_file(tensors, draft, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[AdapterWeights, list[str]]:
+        """Read what ``save`` wrote; returns the weights and the language codes in row order.
+
+        Raises:
+            CheckpointError: the file is missing, no safetensors file, or lacks a tensor.
+        """
+        try:
+            with safe_open(path, framework="pt") as stored:
+                metadata = stored.metadata() or {}
+                tensors = {name: stored.get_tensor(name) for name in TENSORS}
+            layers = tuple(int(number) for number in metadata["layers"].split())
+            return cls(layers, **tensors), metadata["languages"].split()
+        except Exception as error:
+            raise CheckpointError(f"{path}: no adapter weights ({error})") from None
+
+
+@dataclass(frozen=True)
+class ActiveAdapters:
+    """Adapter weights and which of them each row of a batch uses.
+
+    Attributes:
+        weights: adapters of L languages.
+        index: [B] int64, the row's place among the L languages, -1 for no adapter.
+        on: [B, 1, 1] bool, false where the index is -1; None when every row has an adapter.
+        single: every row uses the one language that ``weights`` holds: no gathering needed.
+    """
+
+    weights: AdapterWeights
+    index: Tensor
+    on: Tensor | None
+    single: bool
+
+    @classmethod
+    def select(cls, weights: AdapterWeights, index: Sequence[int]) -> ActiveAdapters:
+        """Pair weights with a row index; decided here, on the host, so that no layer has to sync.
+
+        Raises:
+            IndexError: an index is neither -1 nor the number of a language in ``weights``.
+        """
+        languages = weights.down.shape[0]
+        wrong = [i for i in index if not -1 <= i < languages]
+        if wrong:
+            raise IndexError(f"language index {wrong[0]} for weights of {languages} languages")
+        rows = torch.tensor(index, dtype=torch.int64, device=weights.down.device)
+        on = None if all(i >= 0 for i in index) else (rows >= 0)[:, None, None]
+        return cls(weights, rows.clamp(min=0), on, languages == 1)
+
+
+def bottleneck(hidden: Tensor, layer: int, active: ActiveAdapters) -> Tensor:
+    """What the adapter of ``layer`` adds to its input: up · relu(down · h + down_bias) + up_bias.
+
+    Each projection is one batched matrix product over rows of any mixture of languages (Pfeiffer
+    bottleneck: Ansell et al. 2021, section 3).
+
+    Args:
+        hidden: [B, T, H].
+        layer: layer number.
+        active: weights and row index.
+
+    Returns:
+        [B, T, H] in the dtype of ``hidden``; exactly zero in rows without an adapter.
+    """
+    w = active.weights.at(layer)
+    if active.single:
+        inner = torch.nn.functional.linear(hidden, w.down[0], w.down_bias[0])
+        added = torch.nn.functional.linear(torch.relu(inner), w.up[0], w.up_bias[0])
+    else:
+        down, down_bias, up, up_bias = (
+            getattr(w, field.name).index_select(0, active.index) for field in fields(w)
+        )
+        inner = torch.baddbmm(down_bias[:, None], hidden, down.transpose(1, 2))
+        added = torch.baddbmm(up_bias[:, None], torch.relu(inner), up.transpose(1, 2))
+    if active.on is not None:
+        added = torch.where(active.on, added, torch.zeros((), dtype=added.dtype, device=added.device))
+    return added.to(hidden.dtype)

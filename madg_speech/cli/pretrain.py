@@ -1,0 +1,40 @@
+"""``madg-speech pretrain``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def pretrain(
+    config: Annotated[
+        Path, typer.Option(help="YAML file; see recipes/. `recipes/...` is also found in the wheel.")
+    ],
+    data_root: Annotated[
+        Path | None,
+        typer.Option(envvar="MADG_DATA", help="Where relative manifest paths start."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; found when left out.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")
+    ] = False,
+) -> None:
+    """Train a weight source and a CTC head over many languages; the backbone stays frozen.
+
+    The finished checkpoint is OUTPUT/checkpoint: give it to `transcribe --checkpoint`. Several
+    processes: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`.
+    """
+    from madg_speech.config import PretrainConfig, find_config, load_config
+    from madg_speech.training.pretrain import pretrain as run
+
+    overrides = {"output": str(output)} if output else None
+    resolved = load_config(find_config(config), PretrainConfig, overrides)
+    finished = run(resolved, (data_root or Path(os.curdir)), device, resume)
+    typer.echo(f"checkpoint: {finished}")

@@ -1,0 +1,169 @@
+"""Configuration: what a YAML file may say, checked key by key, with a sentence for each field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from madg_speech.errors import ConfigError
+
+SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneConfig(Section):
+    """The frozen model."""
+
+    name: str = Field("openai/whisper-base", description="Hub id or folder.")
+    revision: str | None = Field(None, description="Commit or tag on the hub.")
+
+
+class SourceConfig(Section):
+    """Where adapter weights come from."""
+
+    kind: SourceKind = Field("two-stage", description="none, static, madg, madg-ls or two-stage.")
+    layers: tuple[int, ...] | None = Field(
+        None, description="Adapted layers, 0 the lowest; the upper half when left out."
+    )
+    bottleneck: int = Field(32, gt=0, description="Adapter width b.")
+    typology: str = Field("uriel", description="Which vectors condition the generator.")
+    embedding_size: int = Field(32, gt=0, description="Width of λ.")
+    layer_embedding_size: int = Field(32, gt=0, description="Width of e_n (madg-ls).")
+    init: Literal["near-identity", "original"] = Field(
+        "near-identity", description="Start of madg and madg-ls; original is the authors' own."
+    )
+    per_layer: bool = Field(False, description="two-stage: a table for each layer, not one for all.")
+    feature_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: features dropped.")
+    vector_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: whole vectors dropped.")
+
+
+class DataConfig(Section):
+    """Manifests; relative paths start at ``--data-root``, $MADG_DATA or the working directory."""
+
+    train: tuple[str, ...] = Field(min_length=1, description="Manifests or globs of manifests.")
+    dev: tuple[str, ...] = Field((), description="Manifests or globs scored during training.")
+    exclude_languages: tuple[str, ...] = Field((), description="Never trained on (ISO 639-3).")
+    exclude_licenses: tuple[str, ...] = Field((), description="License fields to leave out.")
+    max_seconds: float = Field(20.0, gt=0, le=30, description="Longer utterances are left out.")
+    dev_per_language: int = Field(20, gt=0, description="At most so many dev utterances each.")
+
+
+class TrainingConfig(Section):
+    """Optimisation."""
+
+    steps: int = Field(2000, gt=0, description="Optimiser steps.")
+    seconds_per_batch: float = Field(45.0, gt=0, description="Audio in one batch, padding included.")
+    gradient_accumulation: int = Field(1, gt=0, description="Batches a step and process.")
+    languages_per_batch: int | None = Field(
+        None, gt=0, description="So many languages in a batch; any number when left out."
+    )
+    smoothing: float = Field(
+        0.5, ge=0, le=1, description="Exponent on a language's audio: 1 as it comes, 0 all equal."
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
+    warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    seed: int = Field(0, description="Batches, initialisation, dropout.")
+    mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")
+    eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
+    patience: int | None = Field(
+        None, gt=0, description="Stop after so many dev scores without a better one."
+    )
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
+    cache_prefix: bool = Field(
+        True, description="Compute the layers below the first adapter once and keep them on disk."
+    )
+    cache_limit_gb: float = Field(20.0, gt=0, description="Refuse a larger prefix cache.")
+
+
+class PretrainConfig(Section):
+    """A whole `madg-speech pretrain` run."""
+
+    backbone: BackboneConfig = BackboneConfig()
+    source: SourceConfig = SourceConfig()
+    data: DataConfig
+    training: TrainingConfig = TrainingConfig()
+    init_from: str | None = Field(
+        None, description="Checkpoint whose head and adapters are the start (a static one for two-stage)."
+    )
+    output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def find_config(path: Path) -> Path:
+    """``path`` if it exists, else the same ``recipes/...`` path inside the installed package."""
+    packaged = Path(__file__).parent / path
+    if path.exists() or path.is_absolute() or not packaged.exists():
+        return path
+    return packaged
+
+
+def load_config(path: Path | str, model: type[Model], overrides: dict[str, Any] | None = None) -> Model:
+    """Read a YAML file; ``inherit: other.yaml`` (relative to it) supplies what it leaves out.
+
+    Raises:
+        ConfigError: names the file, the key, and the nearest valid key or what was expected.
+    """
+    path = Path(path)
+    values = _merge(_read(path, ()), overrides or {})
+    for key, near in _unknown_keys(values, model):
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise ConfigError(f"{path}: unknown key {key!r}{hint}")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {place}: {first['msg']} (got {first.get('input')!r})") from None
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: inherits from itself")
+    if not path.is_file():
+        raise ConfigError(f"configuration not found: {path}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys and values at the top level")
+    parent = values.pop("inherit", None)
+    if parent is None:
+        return values
+    return _merge(_read(path.parent / str(parent), (*above, path.resolve())), values)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _unknown_keys(values: dict[str, Any], model: type[BaseModel]) -> Iterator[tuple[str, str | None]]:
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            near = difflib.get_close_matches(str(key), model.model_fields, 1, 0.4)
+            yield str(key), near[0] if near else None
+        elif isinstance(value, dict) and isinstance(field.annotation, type):
+            if issubclass(field.annotation, BaseModel):
+                yield from (
+                    (f"{key}.{inner}", near and f"{key}.{near}")
+                    for inner, near in _unknown_keys(value, field.annotation)
+                )

@@ -1,0 +1,173 @@
+"""A training corpus: manifests -> an Arrow table on disk with labels, and a count of what was left out."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars, load_from_disk
+
+from madg_speech.cache import atomic_path, cache_dir
+from madg_speech.config import DataConfig
+from madg_speech.data.manifest import Utterance, read_manifest
+from madg_speech.errors import DataError, ManifestError
+from madg_speech.text.vocabulary import Vocabulary, ctc_frames_needed
+
+FORMAT = 1
+FRAMES_PER_SECOND = 50
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Utterances ready for training.
+
+    Attributes:
+        table: columns id, audio (path), audio_hash, lang, seconds, text, labels, source, license.
+        left_out: reason -> ids of the utterances not in the table.
+        fingerprint: changes with any manifest line, audio file, or rule that made the table.
+    """
+
+    table: Dataset
+    left_out: dict[str, list[str]]
+    fingerprint: str
+
+    @property
+    def languages(self) -> list[str]:
+        """ISO 639-3 codes present, sorted."""
+        return sorted(set(self.table["lang"]))
+
+    def summary(self) -> str:
+        """One line: utterances, hours, languages, and every reason with its count."""
+        hours = sum(self.table["seconds"]) / 3600
+        line = f"{len(self.table)} utterances, {hours:.2f} h, {len(self.languages)} languages"
+        for reason, ids in sorted(self.left_out.items()):
+            line += f"; left out: {len(ids)} {reason} (e.g. {ids[0]})"
+        return line
+
+
+def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
+    """Expand manifest paths and globs relative to ``root``; ManifestError for one that matches nothing."""
+    found: list[Path] = []
+    for pattern in patterns:
+        matches = sorted(glob.glob(str(root / Path(pattern).expanduser()), recursive=True))
+        if not matches:
+            raise ManifestError(f"no manifest matches {root / pattern}")
+        found += [Path(match) for match in matches]
+    return found
+
+
+def load_corpus(manifests: Sequence[Path], config: DataConfig, vocabulary: Vocabulary) -> Corpus:
+    """Read manifests, label the utterances, and keep the result as Arrow under the cache folder.
+
+    Raises:
+        ManifestError: a broken line, or audio files that do not exist.
+        DataError: nothing usable is left.
+    """
+    utterances = [u for manifest in manifests for u in read_manifest(manifest)]
+    fingerprint = _fingerprint(utterances, config, vocabulary)
+    folder = cache_dir() / "corpora" / fingerprint
+    if not folder.is_dir():
+        with atomic_path(folder) as draft:
+            _build(utterances, config, vocabulary, draft)
+    left_out = json.loads((folder / "left_out.json").read_text())
+    corpus = Corpus(load_from_disk(str(folder)), left_out, fingerprint)
+    if len(corpus.table) == 0:
+        raise DataError(f"no usable utterance in {len(manifests)} manifests: {corpus.summary()}")
+    return corpus
+
+
+def _build(
+    utterances: Sequence[Utterance], config: DataConfig, vocabulary: Vocabulary, folder: Path
+) -> None:
+    excluded = frozenset(config.exclude_languages)
+    licenses = frozenset(config.exclude_licenses)
+    left_out: dict[str, list[str]] = {}
+    kept: list[Utterance] = []
+    for utterance in utterances:
+        reason = None
+        if utterance.lang in excluded:
+            reason = "in excluded languages"
+        elif utterance.license in licenses:
+            reason = "under excluded licences"
+        elif utterance.seconds > config.max_seconds:
+            reason = f"longer than {config.max_seconds:g} s"
+        if reason is None:
+            kept.append(utterance)
+        else:
+            left_out.setdefault(reason, []).append(utterance.id)
+    disable_progress_bars()
+    workers = min(os.cpu_count() or 1, 8) if len(kept) > 2000 else None
+    table = Dataset.from_generator(_rows, gen_kwargs={"utterances": kept}, split="train")
+    if len(table):
+        table = table.map(_label, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers)
+        reasons = [_misfit(row) for row in table]
+        for row_id, reason in zip(table["id"], reasons, strict=True):
+            if reason:
+                left_out.setdefault(reason, []).append(row_id)
+        table = table.select([i for i, reason in enumerate(reasons) if reason is None])
+    table.save_to_disk(str(folder))
+    (folder / "left_out.json").write_text(json.dumps(left_out))
+
+
+def _rows(utterances: Sequence[Utterance]) -> Iterator[dict[str, Any]]:
+    for u in utterances:
+        yield {
+            "id": u.id,
+            "audio": str(u.audio),
+            "lang": u.lang,
+            "seconds": u.seconds,
+            "text": u.text,
+            "source": u.source or "",
+            "license": u.license or "",
+        }
+
+
+def _label(row: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
+    return {
+        "labels": vocabulary.encode(vocabulary.transcript(row["text"], row["lang"])),
+        "audio_hash": audio_hash(Path(row["audio"])),
+    }
+
+
+def _misfit(row: dict[str, Any]) -> str | None:
+    if not row["labels"]:
+        return "whose text romanises to nothing"
+    if ctc_frames_needed(row["labels"]) > int(row["seconds"] * FRAMES_PER_SECOND):
+        return "with more text than CTC frames"
+    return None
+
+
+def audio_hash(path: Path) -> str:
+    """Hash of an audio file's bytes (BLAKE2b, 16 bytes, hex): the key of cached features."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _fingerprint(
+    utterances: Sequence[Utterance], config: DataConfig, vocabulary: Vocabulary
+) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    rules = config.model_dump(exclude={"train", "dev", "dev_per_language"})
+    digest.update(json.dumps([FORMAT, rules, vocabulary.kind, vocabulary.symbols]).encode())
+    seen: Counter[str] = Counter()
+    missing: list[Path] = []
+    for u in utterances:
+        seen[u.id] += 1
+        try:
+            state = u.audio.stat()
+        except OSError:
+            missing.append(u.audio)
+            continue
+        digest.update(f"{u}{state.st_size}{state.st_mtime_ns}".encode())
+    if missing:
+        raise ManifestError(f"{len(missing)} audio files do not exist, first {missing[0]}")
+    twice = [name for name, count in seen.items() if count > 1]
+    if twice:
+        raise ManifestError(f"{len(twice)} ids stand in more than one manifest, first {twice[0]!r}")
+    return digest.hexdigest()

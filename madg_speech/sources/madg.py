@@ -1,0 +1,114 @@
+"""MAD-G and MAD-G-LS: adapters generated from typological vectors (Ansell et al., EMNLP Findings 2021).
+
+Both map a language's vector t(l) to an embedding and contract learned tables with it:
+
+    λ(l) = V t(l) + b                         V: [d, F], F = 289 URIEL features
+    MAD-G     θ_n(l) = s · W_n λ(l)           one table per adapted layer n
+    MAD-G-LS  θ_n(l) = s · W [λ(l); e_n]      one table for all layers, layer embedding e_n
+
+for each of the four adapter tensors θ (down and up weights and biases). The generator has no bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.sources.base import WeightSource
+from madg_speech.typology import Typology
+
+Initialisation = Literal["near-identity", "original"]
+
+
+class Tables(nn.Module):
+    """The tables W of all four adapter tensors, contracted with a context vector.
+
+    Args:
+        shape: the adapters to generate.
+        context_size: d, the width of the context.
+        per_layer: a table for each layer (MAD-G), else one for all (MAD-G-LS).
+        init: ``near-identity`` draws ``down`` from N(0, 1/H), sets the others to zero and rescales the
+            output by s = 1/√d, which generators of many tensors need to converge (Hyper-Adapters,
+            arXiv 2205.10835); ``original`` draws every table from N(0, 1/d²) with s = 1, as the
+            authors' code does; ``zero`` sets all to zero with s = 1/√d.
+    """
+
+    def __init__(
+        self,
+        shape: AdapterShape,
+        context_size: int,
+        per_layer: bool,
+        init: Literal["near-identity", "original", "zero"],
+    ):
+        super().__init__()
+        self.scale = 1.0 if init == "original" else context_size**-0.5
+        layers = (len(shape.layers),) if per_layer else ()
+        for name in TENSORS:
+            table = torch.zeros(*layers, *shape.tensor_shape(name), context_size)
+            if init == "original":
+                table.normal_(std=1 / context_size)
+            elif init == "near-identity" and name == "down":
+                table.normal_(std=shape.hidden_size**-0.5)
+            self.register_parameter(name, nn.Parameter(table))
+        self.per_layer = per_layer
+
+    def forward(self, context: Tensor) -> dict[str, Tensor]:
+        """Generate from context [L, N, d]: each tensor is [L, N, *its shape]."""
+        equation = "n...d,lnd->ln..." if self.per_layer else "...d,lnd->ln..."
+        return {
+            name: torch.einsum(equation, getattr(self, name), context * self.scale)
+            for name in TENSORS
+        }
+
+
+class MadG(WeightSource):
+    """λ(l) = V t(l) + b, then one table per layer (MAD-G) or one for all layers (MAD-G-LS).
+
+    Args:
+        shape: the adapters to generate.
+        typology: maps codes to vectors t(l).
+        embedding_size: width d of λ (32 in the paper's code).
+        layer_embedding_size: width of e_n; 0 gives MAD-G with a table per layer, above 0 MAD-G-LS.
+        init: see :class:`Tables`.
+    """
+
+    def __init__(
+        self,
+        shape: AdapterShape,
+        typology: Typology,
+        embedding_size: int = 32,
+        layer_embedding_size: int = 0,
+        init: Initialisation = "near-identity",
+    ):
+        super().__init__(shape)
+        self.typology = typology
+        self.embed = nn.Linear(typology.dim, embedding_size)
+        per_layer = layer_embedding_size == 0
+        self.layer_embedding = nn.Parameter(torch.randn(len(shape.layers), layer_embedding_size))
+        self.tables = Tables(shape, embedding_size + layer_embedding_size, per_layer, init)
+
+    def embedding(self, languages: Sequence[str]) -> Tensor:
+        """λ(l) of each language: [L, d]."""
+        vectors = torch.from_numpy(self.typology.vectors(languages))
+        embedded: Tensor = self.embed(vectors.to(self.embed.weight.device))
+        return embedded
+
+    def forward(self, languages: Sequence[str]) -> AdapterWeights:
+        """Generate the adapters of ``languages``; raises UnknownLanguageError for one without vector."""
+        return self.generate(self.embedding(languages))
+
+    def generate(self, embedding: Tensor) -> AdapterWeights:
+        """Adapters from language embeddings λ [L, d]."""
+        count, layers = embedding.shape[0], len(self.shape.layers)
+        context = torch.cat(
+            [
+                embedding[:, None].expand(count, layers, -1),
+                self.layer_embedding[None].expand(count, layers, -1),
+            ],
+            dim=-1,
+        )
+        return AdapterWeights(self.shape.layers, **self.tables(context))

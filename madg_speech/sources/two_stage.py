@@ -1,0 +1,81 @@
+"""Two stages: what all languages share first, then a generated part that starts at zero.
+
+A plain linear generator can give every training language any embedding at all (their vectors have full
+rank), so it fits seen languages and can harm unseen ones. Here
+
+    θ_n(l) = θ_n^static + s · W_n λ(l),    λ(l) = V (t(l) - t̄),    W = 0 at the start,
+
+with t̄ the mean vector of the training languages and no bias in λ: the mean vector gives exactly the
+static adapter, and a language pays for every step away from it. While training, features of t are
+dropped, and whole vectors, so that the static part stays good alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.sources.base import WeightSource
+from madg_speech.sources.madg import Tables
+from madg_speech.sources.static import Static
+from madg_speech.typology import Typology
+
+
+class TwoStage(WeightSource):
+    """A static adapter plus a generated part on centred vectors.
+
+    Args:
+        shape: the adapters to generate.
+        typology: maps codes to vectors t(l).
+        centre: codes of the training languages, whose mean vector is t̄.
+        embedding_size: width d of λ.
+        per_layer: a table for each layer; else one for all. (In MAD-G-LS, W [λ; e_n] = W_λ λ + W_e e_n:
+            the layer term does not depend on the language, and the static part already holds it.)
+        feature_dropout: probability of a centred feature being set to zero in training.
+        vector_dropout: probability of a language's whole centred vector being set to zero.
+    """
+
+    def __init__(
+        self,
+        shape: AdapterShape,
+        typology: Typology,
+        centre: Sequence[str],
+        embedding_size: int = 32,
+        per_layer: bool = False,
+        feature_dropout: float = 0.3,
+        vector_dropout: float = 0.3,
+    ):
+        super().__init__(shape)
+        self.typology = typology
+        self.static = Static(shape)
+        self.embed = nn.Linear(typology.dim, embedding_size, bias=False)
+        self.tables = Tables(shape, embedding_size, per_layer, "zero")
+        self.feature_dropout = feature_dropout
+        self.vector_dropout = vector_dropout
+        mean = torch.from_numpy(typology.vectors(centre)).mean(0) if centre else torch.zeros(typology.dim)
+        self.mean: Tensor
+        self.register_buffer("mean", mean)
+
+    def embedding(self, languages: Sequence[str]) -> Tensor:
+        """λ(l) of each language: [L, d]."""
+        vectors = torch.from_numpy(self.typology.vectors(languages)).to(self.mean.device) - self.mean
+        vectors = nn.functional.dropout(vectors, self.feature_dropout, self.training)
+        if self.training:
+            kept = torch.rand(len(languages), 1, device=vectors.device) >= self.vector_dropout
+            vectors = vectors * kept
+        embedded: Tensor = self.embed(vectors)
+        return embedded
+
+    def forward(self, languages: Sequence[str]) -> AdapterWeights:
+        """Generate the adapters of ``languages``; raises UnknownLanguageError for one without vector."""
+        return self.generate(self.embedding(languages))
+
+    def generate(self, embedding: Tensor) -> AdapterWeights:
+        """Adapters from language embeddings λ [L, d]."""
+        context = embedding[:, None].expand(-1, len(self.shape.layers), -1)
+        generated = self.tables(context)
+        tensors = {name: getattr(self.static, name) + generated[name] for name in TENSORS}
+        return AdapterWeights(self.shape.layers, **tensors)

@@ -53,12 +53,16 @@ class Corpus:
 
 
 def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
-    """Expand manifest paths and globs relative to ``root``; ManifestError for one that matches nothing."""
+    """Expand manifest paths and globs relative to ``root``; ManifestError for one that matches nothing.
+
+    ``~`` and ``$NAME`` are replaced first; an absolute path does not look at ``root``.
+    """
     found: list[Path] = []
     for pattern in patterns:
-        matches = sorted(glob.glob(str(root / Path(pattern).expanduser()), recursive=True))
+        place = root / Path(os.path.expandvars(pattern)).expanduser()
+        matches = sorted(glob.glob(str(place), recursive=True))
         if not matches:
-            raise ManifestError(f"no manifest matches {root / pattern}")
+            raise ManifestError(f"no manifest matches {place}")
         found += [Path(match) for match in matches]
     return found
 
@@ -153,7 +157,7 @@ def _fingerprint(
     utterances: Sequence[Utterance], config: DataConfig, vocabulary: Vocabulary
 ) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    rules = config.model_dump(exclude={"train", "dev", "dev_per_language"})
+    rules = config.model_dump(exclude={"train", "dev", "dev_languages", "dev_per_language"})
     digest.update(json.dumps([FORMAT, rules, vocabulary.kind, vocabulary.symbols]).encode())
     seen: Counter[str] = Counter()
     missing: list[Path] = []

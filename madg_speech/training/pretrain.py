@@ -107,9 +107,12 @@ def _load_corpora(
     # Languages held out of training are what a dev set is for: exclusions apply to training alone.
     rules = config.data.model_copy(update={"exclude_languages": (), "exclude_licenses": ()})
     dev = load_corpus(find_manifests(config.data.dev, root), rules, vocabulary)
+    wanted = config.data.dev_languages
     taken: dict[str, int] = {}
     rows = []
     for i, language in enumerate(dev.table["lang"]):
+        if wanted is not None and language not in wanted:
+            continue
         taken[language] = taken.get(language, 0) + 1
         if taken[language] <= config.data.dev_per_language:
             rows.append(i)

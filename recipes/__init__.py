@@ -1,0 +1,1 @@
+"""Recipes: YAML configurations and run scripts, one folder a corpus or study."""

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from madg_speech.errors import BackboneError, CheckpointError
+from madg_speech.model import AdaptedModel, mask_spans
+from tests.conftest import build_model
+from tests.test_injection import mel
+from tests.tiny import whisper_folder
+
+
+@pytest.mark.parametrize("kind", ["none", "static", "madg", "madg-ls", "two-stage"])
+def test_saved_and_loaded_model_says_the_same(tiny_whisper: Path, tmp_path: Path, kind: str) -> None:
+    model = build_model(tiny_whisper, kind=kind)
+    model.save_pretrained(tmp_path / "c", card="# card\n")
+    back = AdaptedModel.from_pretrained(tmp_path / "c")
+    features, lengths = mel(1, 2)
+    for languages in (["swh", "wol"], [None, "swh"]):
+        expected = model(lengths, languages, features=features)["logits"]
+        assert torch.equal(back(lengths, languages, features=features)["logits"], expected)
+    assert back.config == model.config
+    assert not any("backbone" in name for name in back.trainable_state())
+
+
+def test_half_precision_release_is_half_the_size(model: AdaptedModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "full")
+    model.save_pretrained(tmp_path / "half", dtype=torch.float16)
+    size = lambda name: (tmp_path / name / "model.safetensors").stat().st_size  # noqa: E731
+    assert size("half") < 0.7 * size("full")
+    assert AdaptedModel.from_pretrained(tmp_path / "half").head.weight.dtype == torch.float32
+
+
+def test_prefix_then_rest_equals_the_whole(model: AdaptedModel) -> None:
+    features, lengths = mel(1, 2)
+    hidden, frames = model.prefix(features, lengths)
+    assert model.prefix_layers == 2
+    whole = model(lengths, ["swh", "yor"], features=features)["logits"]
+    assert torch.equal(model(frames, ["swh", "yor"], hidden=hidden)["logits"], whole)
+
+
+def test_a_given_adapter_replaces_the_source_s(model: AdaptedModel) -> None:
+    features, lengths = mel(1)
+    yoruba = model.source(["yor"])
+    expected = model(lengths, ["yor"], features=features)["logits"]
+    got = model(lengths, ["swh"], features=features, adapter=yoruba)["logits"]
+    torch.testing.assert_close(got, expected)
+
+
+def test_checkpoint_for_another_backbone(model: AdaptedModel, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "c")
+    other = whisper_folder(tmp_path / "wide", d_model=48)
+    with pytest.raises(CheckpointError, match="4 layers of 32"):
+        AdaptedModel.from_pretrained(tmp_path / "c", backbone=str(other))
+
+
+def test_broken_checkpoints_are_named(model: AdaptedModel, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        AdaptedModel.from_pretrained(tmp_path)
+    model.save_pretrained(tmp_path / "c")
+    (tmp_path / "c" / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="model.safetensors"):
+        AdaptedModel.from_pretrained(tmp_path / "c")
+    config = json.loads((tmp_path / "c" / "config.json").read_text())
+    del config["layers"]
+    (tmp_path / "c" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="layers"):
+        AdaptedModel.from_pretrained(tmp_path / "c")
+
+
+def test_a_backbone_of_another_family(tmp_path: Path, model: AdaptedModel) -> None:
+    from transformers import BertConfig, BertModel
+
+    bert = BertModel(BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8))
+    bert.save_pretrained(tmp_path / "bert")
+    model.save_pretrained(tmp_path / "c")
+    with pytest.raises(BackboneError, match="bert"):
+        AdaptedModel.from_pretrained(tmp_path / "c", backbone=str(tmp_path / "bert"))
+
+
+def test_masks_fall_inside_and_hit_about_their_share() -> None:
+    torch.manual_seed(0)
+    hidden = torch.ones(64, 200, 3)
+    lengths = torch.tensor([100] * 64)
+    masked = mask_spans(hidden, lengths, 0.1)
+    assert masked[:, 100:].all()
+    assert (masked[:, :100, 0] == 0).float().mean().item() == pytest.approx(0.1, abs=0.03)

@@ -1,0 +1,112 @@
+"""Log-mel features for Whisper at an utterance's own length, not padded to 30 seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+SAMPLE_RATE = 16_000
+HOP = 160
+WINDOW = 400
+REACH = WINDOW // 2  # how far a centred frame looks to either side
+FULL = 30 * SAMPLE_RATE  # the window to which transformers pads
+FLOOR = 1e-10
+
+Waveform = npt.NDArray[np.float32] | Tensor
+
+
+def log_mel(
+    waveforms: Sequence[Waveform],
+    n_mels: int = 80,
+    device: torch.device | str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Whisper's log-mel features of a batch, each utterance as if it were alone.
+
+    Each kept frame equals the frame that ``transformers.WhisperFeatureExtractor`` computes when it
+    pads the audio with zeros to 30 s (the front end of Radford et al. 2022, section 2.2). Audio
+    longer than 30 s is not cut.
+
+    Args:
+        waveforms: mono 16 kHz audio, one vector ``[samples]`` each, not empty.
+        n_mels: mel bands: 80, or 128 for whisper-large-v3.
+        device: where to compute; the CPU if not given.
+
+    Returns:
+        features: float32 ``[batch, n_mels, frames]`` (100 frames a second), 0.0 after each
+            utterance's own frames.
+        lengths: int64 ``[batch]``, frames of each utterance: ``ceil(samples / 160)`` rounded up to
+            an even number, since Whisper's second convolution halves them.
+
+    Raises:
+        ValueError: no waveform, an empty one, or one that is not a vector.
+    """
+    if not len(waveforms):
+        raise ValueError("log_mel got no waveform; expected at least one")
+    signals = [_vector(waveform, row, device) for row, waveform in enumerate(waveforms)]
+    lengths = torch.tensor([_frames(len(signal)) for signal in signals], device=device)
+    longest = int(lengths.max())
+
+    # Two frames past the longest utterance still reach back into it, and count for its peak.
+    padded = torch.zeros(len(signals), WINDOW + (longest + 1) * HOP, device=device)
+    for row, signal in zip(padded, signals, strict=True):
+        _place(signal, row)
+    window = torch.hann_window(WINDOW, device=device)
+    spectrum = torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)
+    filters = torch.from_numpy(_filter_bank(n_mels)).to(padded.device)
+    logs = (filters @ spectrum.abs().square()).clamp(min=FLOOR).log10()
+
+    # Silence after an utterance is at the floor, so batch mates' lengths never raise its peak.
+    short = torch.tensor([len(signal) <= FULL for signal in signals], device=device)
+    logs[short, :, FULL // HOP :] = math.log10(FLOOR)
+    peak = logs.amax(dim=(1, 2), keepdim=True)
+    logs = logs[..., :longest]
+    features = (logs.maximum(peak - 8.0) + 4.0) / 4.0
+    padding = torch.arange(longest, device=device) >= lengths[:, None]
+    return features.masked_fill(padding[:, None], 0.0), lengths
+
+
+def _place(signal: Tensor, row: Tensor) -> None:
+    """Write a signal into its zeroed row, mirrored at both edges of the 30 s window."""
+    row[REACH : REACH + len(signal)] = signal
+    row[:REACH] = row[REACH + 1 : 2 * REACH + 1].flip(0)
+    if FULL - REACH < len(signal) <= FULL:
+        end = REACH + FULL
+        row[end : end + REACH] = row[end - REACH - 1 : end - 1].flip(0)
+
+
+def _vector(waveform: Waveform, row: int, device: torch.device | str | None) -> Tensor:
+    signal = torch.as_tensor(waveform, dtype=torch.float32, device=device)
+    if signal.ndim != 1 or not len(signal):
+        raise ValueError(
+            f"waveform {row} has shape {list(signal.shape)}; "
+            "expected mono samples [samples], at least one"
+        )
+    return signal
+
+
+def _frames(samples: int) -> int:
+    frames = -(-samples // HOP)
+    return frames + frames % 2
+
+
+@cache
+def _filter_bank(n_mels: int) -> npt.NDArray[np.float32]:
+    """Mel filters ``[n_mels, WINDOW // 2 + 1]``: Slaney's scale and area norm, 0 to 8 kHz."""
+    from transformers.audio_utils import mel_filter_bank
+
+    filters = mel_filter_bank(
+        num_frequency_bins=WINDOW // 2 + 1,
+        num_mel_filters=n_mels,
+        min_frequency=0.0,
+        max_frequency=SAMPLE_RATE / 2,
+        sampling_rate=SAMPLE_RATE,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+    return np.ascontiguousarray(filters.T, dtype=np.float32)

@@ -85,10 +85,7 @@ def load_corpus(manifests: Sequence[Path], config: DataConfig, vocabulary: Vocab
         with atomic_path(folder) as draft:
             _build(utterances, config, vocabulary, draft)
     left_out = json.loads((folder / "left_out.json").read_text())
-    table = load_from_disk(str(folder))
-    if len(table) == 0:
-        raise DataError(f"no usable utterance is left of {len(utterances)}: {_count(left_out)}")
-    return Corpus(table, left_out, fingerprint)
+    return Corpus(load_from_disk(str(folder)), left_out, fingerprint)
 
 
 def _build(
@@ -120,6 +117,8 @@ def _build(
             if reason:
                 left_out.setdefault(reason, []).append(row_id)
         table = table.select([i for i, reason in enumerate(reasons) if reason is None])
+    if len(table) == 0:
+        raise DataError(f"no usable utterance is left of {len(utterances)}: {_count(left_out)}")
     table.save_to_disk(str(folder))
     (folder / "left_out.json").write_text(json.dumps(left_out))
 

@@ -206,13 +206,14 @@ def _language(iso: str) -> Language:
 
 def _unknown(query: str) -> str:
     near = nearest(fold(query), codes_by_name())
-    shown = [f"{codes_by_name()[name][0]} ({name.title()})" for name in near]
+    found = {codes_by_name()[name][0]: name.title() for name in reversed(near)}
+    shown = [f"{code} ({name})" for code, name in reversed(found.items())]
     if len(query) <= 3:
         codes = nearest(query.lower(), sorted(tables.places()), limit=3)
         shown = [f"{code} ({_language(code).name})" for code in codes] + shown[:2]
     return (
-        f"unknown language {query!r}{_did_you_mean(shown)}. Expected an ISO 639 code (swh, sw), a "
-        "tag (sw-KE) or an English name (Swahili); `madg-speech languages TEXT` searches"
+        f"unknown language {query!r}{_did_you_mean(shown)} (expected an ISO 639 code like swh or sw, a "
+        "tag like sw-KE, or an English name; `madg-speech languages TEXT` searches)"
     )
 
 

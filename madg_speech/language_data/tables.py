@@ -81,7 +81,8 @@ def code_aliases() -> dict[str, str]:
         for old, new in get_global("language_aliases").items()
         if len(old) == 2 and old not in two_letter and two_letter.get(new, new) in iso_languages()
     }
-    return cldr | read_json("aliases.json")["codes"] | bibliographic | two_letter
+    stored: dict[str, str] = read_json("aliases.json")["codes"]
+    return cldr | stored | bibliographic | two_letter
 
 
 @cache

@@ -212,8 +212,8 @@ def _unknown(query: str) -> str:
         codes = nearest(query.lower(), sorted(tables.places()), limit=3)
         shown = [f"{code} ({_language(code).name})" for code in codes] + shown[:2]
     return (
-        f"unknown language {query!r}{_did_you_mean(shown)} (expected an ISO 639 code like swh or sw, a "
-        "tag like sw-KE, or an English name; `madg-speech languages TEXT` searches)"
+        f"unknown language {query!r}{_did_you_mean(shown)} (expected an ISO 639 code like swh or "
+        "sw, a tag like sw-KE, or an English name; `madg-speech languages TEXT` searches)"
     )
 
 

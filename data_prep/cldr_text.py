@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from random import Random
 
 _NUMBER = re.compile(r"\d+\.?")
+_ROUNDS = 3
 _SOFT_HYPHEN = "\u00ad"
 
 
@@ -25,18 +26,18 @@ def cldr_sentences(locale: str, count: int, seed: int, territories: bool = True)
 
     Args:
         locale: CLDR locale identifier; one that Babel lacks yields an empty list.
-        count: how many numbers and how many dates to spell out (each name is used once).
+        count: how many numbers and how many dates to spell out. Each name is used once, or up to
+            three times, in other company, where there would be fewer than ``count`` lists.
         seed: of names' grouping, numbers and dates.
         territories: whether territory names are among the names.
     """
     random = Random(f"{seed}/{locale}")
     names = _names(locale, territories)
-    random.shuffle(names)
-    sentences = []
-    while names:
-        size = random.randint(2, 4)
-        sentences.append(_join(names[:size], locale))
-        names = names[size:]
+    sentences: list[str] = []
+    for _ in range(_ROUNDS):
+        if len(sentences) < count:
+            random.shuffle(names)
+            sentences += _lists(names, locale, random)
     spell = _speller(locale)
     if spell is not None:
         for _ in range(count):
@@ -59,13 +60,21 @@ def _names(locale: str, territories: bool) -> list[str]:
         return []
     inherited = set(localedata.load("root")["days"]["format"]["wide"].values())
     found = [name for code, name in data.languages.items() if "_" not in code]
-    found += data.months["stand-alone"]["wide"].values()
-    found += data.days["stand-alone"]["wide"].values()
+    found += data.months["format"]["wide"].values()  # Babel 2.18 mixes languages up in
+    found += data.days["format"]["wide"].values()  # its "stand-alone" forms, once several are read
     if territories:
         found += [name for code, name in data.territories.items() if code.isalpha()]
     return sorted(
         name for name in set(found) - inherited if "(" not in name and not _NUMBER.search(name)
     )
+
+
+def _lists(names: list[str], locale: str, random: Random) -> Iterator[str]:
+    start = 0
+    while start < len(names):
+        end = start + random.randint(2, 4)
+        yield _join(names[start:end], locale)
+        start = end
 
 
 def _join(parts: list[str], locale: str) -> str:

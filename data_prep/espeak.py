@@ -204,17 +204,16 @@ def _select_lines(language: VoicedLanguage) -> tuple[list[Line], list[str]]:
     chosen: dict[str, Line] = {}
     for origin, sentences in _text_sources(language, recipe, wanted, notes):
         Random(f"{recipe.seed}/{language.iso}/{origin}").shuffle(sentences)
-        for sentence in sentences:
-            if len(chosen) == wanted:
+        candidates = [sentence for sentence in sentences if is_speakable(sentence)]
+        for start in range(0, len(candidates), _CHUNK):
+            if len(chosen) >= wanted:
                 break
-            key = sentence.casefold()
-            if (
-                key not in chosen
-                and is_speakable(sentence)
-                and _is_read_as_written(sentence, voice)
-            ):
-                chosen[key] = Line(language.iso, len(chosen), sentence, origin)
-    return list(chosen.values()), notes
+            batch = candidates[start : start + _CHUNK]
+            for sentence, ipa in zip(batch, _worker.engine.phonemes(batch, voice), strict=True):
+                key = sentence.casefold()
+                if key not in chosen and _is_read_as_written(ipa):
+                    chosen[key] = Line(language.iso, len(chosen), sentence, origin)
+    return list(chosen.values())[:wanted], notes
 
 
 def _text_sources(
@@ -237,13 +236,11 @@ def _text_sources(
         yield "cldr", cldr_sentences(language.cldr, wanted, recipe.seed, recipe.territories)
 
 
-def _is_read_as_written(sentence: str, voice: str) -> bool:
-    """Whether the voice needs no other language's rules ("(en)") and the length is right."""
-    phonemes = _worker.engine.phonemes(sentence, voice)
-    if phonemes is None:
+def _is_read_as_written(ipa: str | None) -> bool:
+    """Whether the voice needed no other language's rules ("(en)") and the length is right."""
+    if ipa is None or "(" in ipa:
         return False
-    count = sum(character.isalpha() for character in phonemes)
-    return "(" not in phonemes and PHONEMES[0] <= count <= PHONEMES[1]
+    return PHONEMES[0] <= sum(character.isalpha() for character in ipa) <= PHONEMES[1]
 
 
 def _speak_chunk(lines: list[Line]) -> list[Utterance | None]:

@@ -15,7 +15,7 @@ import ctypes
 import ctypes.util
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import count, takewhile
 from pathlib import Path
@@ -137,24 +137,32 @@ class Engine:
         voice, plus, variant = name.partition("+")
         self._lib.espeak_SetVoiceByName(f"{self.voices[voice]}{plus}{variant}".encode())
 
-    def phonemes(self, text: str, voice: str) -> str | None:
-        """IPA of ``text``; "(en)" and the like mark words read by the rules of another language.
+    def phonemes(self, texts: Sequence[str], voice: str) -> list[str | None]:
+        """IPA of each text; "(en)" and the like mark words read by the rules of another language.
 
-        None where the text crashes the library (long clauses in Burmese do in 1.52).
+        None where a text crashes the library (long clauses in Burmese do in 1.52).
         """
         self._check(voice)
 
         def convert() -> bytes:
             self._select(voice)
-            buffer = ctypes.create_string_buffer(text.encode() + b"\0")
-            rest = ctypes.c_void_p(ctypes.addressof(buffer))
-            clauses = []
-            while rest.value:
-                clauses.append(self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA))
-            return b" ".join(filter(None, clauses))
+            return b"\0".join(map(self._convert, texts))
 
         heard = _in_child(convert)
-        return None if heard is None else heard.decode("utf-8", "replace").strip()
+        if heard is not None:
+            return [ipa.decode("utf-8", "replace").strip() for ipa in heard.split(b"\0")]
+        if len(texts) == 1:
+            return [None]
+        middle = len(texts) // 2
+        return self.phonemes(texts[:middle], voice) + self.phonemes(texts[middle:], voice)
+
+    def _convert(self, text: str) -> bytes:
+        buffer = ctypes.create_string_buffer(text.encode() + b"\0")
+        rest = ctypes.c_void_p(ctypes.addressof(buffer))
+        clauses = []
+        while rest.value:
+            clauses.append(self._lib.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA))
+        return b" ".join(filter(None, clauses))
 
     def speak(
         self, text: str, voice: str, variant: str, rate: int, pitch: int, pitch_range: int

@@ -62,5 +62,30 @@ def espeak(
     console.print(f"{len(report.languages)} languages, {spoken:.0f} utterances, {hours:.2f} hours")
 
 
+@app.command("csv")
+def table(
+    file: Annotated[Path, typer.Argument(help="csv or tsv with a header line; audio beside it.")],
+    out: Out,
+    lang: Annotated[str | None, typer.Option(help="Language of every row.")] = None,
+    lang_column: Annotated[str | None, typer.Option(help="Or the column that says it.")] = None,
+    audio_column: Annotated[str | None, typer.Option(help="Default: audio, path, file...")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Default: text, sentence...")] = None,
+    speaker_column: Annotated[str | None, typer.Option(help="Default: speaker...")] = None,
+    dev: Annotated[float, typer.Option(help="Share held out, by speaker where known.")] = 0.1,
+) -> None:
+    """Your own recordings: a folder of audio files and a csv or tsv of what is said in them."""
+    from madg_speech.data_prep.table import Columns, prepare_table
+
+    columns = Columns(audio_column, text_column, lang_column, speaker_column)
+    report = prepare_table(file, out, lang, columns, dev)
+    for rejected in report.rejected:
+        Console(stderr=True).print(f"left out: {rejected}", markup=False, soft_wrap=True)
+    minutes = report.seconds / 60
+    typer.echo(
+        f"{report.train} train, {report.dev} dev, {minutes:.1f} minutes, "
+        f"{len(report.rejected)} rows left out -> {out}"
+    )
+
+
 def _split(codes: str) -> list[str] | None:
     return [code for code in codes.replace(",", " ").split() if code] or None

@@ -176,9 +176,10 @@ def _unknown_keys(
         if field is None:
             near = difflib.get_close_matches(str(key), model.model_fields, 1, 0.4)
             yield str(key), near[0] if near else None
-        elif isinstance(value, dict) and isinstance(field.annotation, type):
-            if issubclass(field.annotation, BaseModel):
-                yield from (
-                    (f"{key}.{inner}", near and f"{key}.{near}")
-                    for inner, near in _unknown_keys(value, field.annotation)
-                )
+            continue
+        section = field.annotation
+        if isinstance(value, dict) and isinstance(section, type) and issubclass(section, BaseModel):
+            yield from (
+                (f"{key}.{inner}", near and f"{key}.{near}")
+                for inner, near in _unknown_keys(value, section)
+            )

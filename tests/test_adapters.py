@@ -77,5 +77,5 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_adapter(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="a.safetensors"):
+    with pytest.raises(CheckpointError, match=r"a\.safetensors"):
         AdapterWeights.load(tmp_path / "a.safetensors")

@@ -101,9 +101,9 @@ def test_captured_hidden_states_are_the_adapted_ones(model: AdaptedModel) -> Non
 
 def test_detach_leaves_nothing_behind(tiny_whisper: Path, tmp_path: Path) -> None:
     backbone = WhisperBackbone.from_pretrained(str(tiny_whisper))
-    before = {name for name in backbone.state_dict()}
+    before = set(backbone.state_dict())
     injection = Injection(list(backbone.layers), (1, 3))
-    assert {name for name in backbone.state_dict()} == before
+    assert set(backbone.state_dict()) == before
     assert any(layer._forward_hooks for layer in backbone.layers)
     injection.detach()
     assert not any(layer._forward_hooks for layer in backbone.layers)

@@ -62,7 +62,7 @@ def test_broken_checkpoints_are_named(model: AdaptedModel, tmp_path: Path) -> No
         AdaptedModel.from_pretrained(tmp_path)
     model.save_pretrained(tmp_path / "c")
     (tmp_path / "c" / "model.safetensors").write_bytes(b"short")
-    with pytest.raises(CheckpointError, match="model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         AdaptedModel.from_pretrained(tmp_path / "c")
     config = json.loads((tmp_path / "c" / "config.json").read_text())
     del config["layers"]

@@ -291,7 +291,8 @@ def _write(
     out: Path, recipe: Recipe, lines: list[Line], spoken: list[Utterance | None], report: Report
 ) -> None:
     totals = Counter(line.iso for line in lines)
-    train, test = [], []
+    train: list[Utterance] = []
+    test: list[Utterance] = []
     for line, utterance in zip(lines, spoken, strict=True):
         row = report.languages.setdefault(
             line.iso, {"train": 0, "test": 0, "silent": 0, "seconds": 0.0}

@@ -176,7 +176,7 @@ def _duration(path: Path) -> float:
             if not container.streams.audio:
                 return 0.0
             frames = container.decode(audio=0)  # headers of webm often lack a duration
-            return sum(frame.samples / frame.sample_rate for frame in frames)
+            return float(sum(frame.samples / frame.sample_rate for frame in frames))
     except av.FFmpegError:
         return 0.0
 

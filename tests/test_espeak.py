@@ -168,7 +168,8 @@ def test_cldr_alone_covers_75_natural_languages():
 def test_a_corpus_is_the_same_for_any_number_of_workers_and_resumes(engine, tmp_path):
     (tmp_path / "text").mkdir()
     lines = [
-        f"Kitu {word} kilikuwa kizuri sana." for word in "moja mbili tatu nne tano sita".split()
+        f"Kitu {word} kilikuwa kizuri sana."
+        for word in ["moja", "mbili", "tatu", "nne", "tano", "sita"]
     ]
     (tmp_path / "text" / "swa.txt").write_text("\n".join([*lines, "Ana miaka 12 tu leo."]), "utf-8")
     recipe = Recipe(per_language=4, test=1, text_dir=tmp_path / "text")
@@ -202,9 +203,7 @@ def test_a_language_without_text_is_skipped_by_name(engine, tmp_path):
 
 
 def test_lines_that_are_not_utf8_are_counted_and_named(engine, tmp_path):
-    text = "Kitu kimoja kilikuwa kizuri sana.\n".encode() + "Kipande cha café kizuri".encode(
-        "latin-1"
-    )
+    text = b"Kitu kimoja kilikuwa kizuri sana.\n" + "Kipande cha café kizuri".encode("latin-1")
     (tmp_path / "swh.txt").write_bytes(text)
     recipe = Recipe(per_language=2, text_dir=tmp_path)
     report = prepare_espeak(tmp_path / "out", recipe, ["swh"], jobs=1)

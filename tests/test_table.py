@@ -70,7 +70,7 @@ def test_columns_delimiters_and_language_column(tmp_path, delimiter):
         "swh",
         (tmp_path / "a.wav").resolve(),
     )
-    with pytest.raises(ConfigError, match="clip.*--audio-column"):
+    with pytest.raises(ConfigError, match=r"clip.*--audio-column"):
         prepare_table(table, tmp_path / "o", "swh")
 
 

@@ -64,7 +64,7 @@ class AdaptedModel(nn.Module):
         self.source = source
         self.head = nn.Linear(backbone.hidden_size, vocabulary.size)
         self.vocabulary = vocabulary
-        self.config = config
+        self.spec = config
         self.mask_time = mask_time
         adapted = source.shape.layers if source is not None else ()
         self.injection = Injection(list(backbone.layers), adapted)
@@ -173,7 +173,7 @@ class AdaptedModel(nn.Module):
         with atomic_path(Path(folder)) as draft:
             draft.mkdir()
             save_file(state, draft / WEIGHTS)
-            (draft / CONFIG).write_text(self.config.model_dump_json(indent=2) + "\n")
+            (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
             self.vocabulary.save(draft / VOCABULARY)
             (draft / CARD).write_text(card)
 

@@ -46,6 +46,7 @@ class WhisperBackbone(nn.Module):
             BackboneError: not found and not to be fetched, or no Whisper model.
         """
         from transformers import AutoConfig, WhisperModel
+        from transformers.utils.logging import disable_progress_bar
 
         from madg_speech.backbones.weights import backbone_folder
 
@@ -55,6 +56,7 @@ class WhisperBackbone(nn.Module):
             raise BackboneError(
                 f"{name} is a {config.model_type} model; this checkpoint needs a Whisper encoder"
             )
+        disable_progress_bar()  # a bar over a second of loading says nothing
         model = WhisperModel.from_pretrained(folder, dtype=torch.float32)
         return cls(model.encoder, name)
 

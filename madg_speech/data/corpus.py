@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,13 @@ class Corpus:
         """One line: utterances, hours, languages, and every reason with its count."""
         hours = sum(self.table["seconds"]) / 3600
         line = f"{len(self.table)} utterances, {hours:.2f} h, {len(self.languages)} languages"
-        for reason, ids in sorted(self.left_out.items()):
-            line += f"; left out: {len(ids)} {reason} (e.g. {ids[0]})"
-        return line
+        return f"{line}; left out: {_count(self.left_out)}" if self.left_out else line
+
+
+def _count(left_out: dict[str, list[str]]) -> str:
+    return ", ".join(
+        f"{len(ids)} {reason} (e.g. {ids[0]})" for reason, ids in sorted(left_out.items())
+    )
 
 
 def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
@@ -81,10 +85,7 @@ def load_corpus(manifests: Sequence[Path], config: DataConfig, vocabulary: Vocab
         with atomic_path(folder) as draft:
             _build(utterances, config, vocabulary, draft)
     left_out = json.loads((folder / "left_out.json").read_text())
-    corpus = Corpus(load_from_disk(str(folder)), left_out, fingerprint)
-    if len(corpus.table) == 0:
-        raise DataError(f"no usable utterance in {len(manifests)} manifests: {corpus.summary()}")
-    return corpus
+    return Corpus(load_from_disk(str(folder)), left_out, fingerprint)
 
 
 def _build(
@@ -108,29 +109,30 @@ def _build(
             left_out.setdefault(reason, []).append(utterance.id)
     disable_progress_bars()
     workers = min(os.cpu_count() or 1, 8) if len(kept) > 2000 else None
-    table = Dataset.from_generator(_rows, gen_kwargs={"utterances": kept}, split="train")
-    if len(table):
+    table = Dataset.from_list([_row(utterance) for utterance in kept])
+    if kept:
         table = table.map(_label, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers)
         reasons = [_misfit(row) for row in table]
         for row_id, reason in zip(table["id"], reasons, strict=True):
             if reason:
                 left_out.setdefault(reason, []).append(row_id)
         table = table.select([i for i, reason in enumerate(reasons) if reason is None])
+    if len(table) == 0:
+        raise DataError(f"no usable utterance is left of {len(utterances)}: {_count(left_out)}")
     table.save_to_disk(str(folder))
     (folder / "left_out.json").write_text(json.dumps(left_out))
 
 
-def _rows(utterances: Sequence[Utterance]) -> Iterator[dict[str, Any]]:
-    for u in utterances:
-        yield {
-            "id": u.id,
-            "audio": str(u.audio),
-            "lang": u.lang,
-            "seconds": u.seconds,
-            "text": u.text,
-            "source": u.source or "",
-            "license": u.license or "",
-        }
+def _row(u: Utterance) -> dict[str, Any]:
+    return {
+        "id": u.id,
+        "audio": str(u.audio),
+        "lang": u.lang,
+        "seconds": u.seconds,
+        "text": u.text,
+        "source": u.source or "",
+        "license": u.license or "",
+    }
 
 
 def _label(row: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:

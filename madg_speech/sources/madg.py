@@ -88,7 +88,9 @@ class MadG(WeightSource):
         self.typology = typology
         self.embed = nn.Linear(typology.dim, embedding_size)
         per_layer = layer_embedding_size == 0
-        self.layer_embedding = nn.Parameter(torch.randn(len(shape.layers), layer_embedding_size))
+        self.layer_embedding = (
+            None if per_layer else nn.Parameter(torch.randn(len(shape.layers), layer_embedding_size))
+        )
         self.tables = Tables(shape, embedding_size + layer_embedding_size, per_layer, init)
 
     def embedding(self, languages: Sequence[str]) -> Tensor:
@@ -103,12 +105,8 @@ class MadG(WeightSource):
 
     def generate(self, embedding: Tensor) -> AdapterWeights:
         """Adapters from language embeddings λ [L, d]."""
-        count, layers = embedding.shape[0], len(self.shape.layers)
-        context = torch.cat(
-            [
-                embedding[:, None].expand(count, layers, -1),
-                self.layer_embedding[None].expand(count, layers, -1),
-            ],
-            dim=-1,
-        )
+        context = embedding[:, None].expand(-1, len(self.shape.layers), -1)
+        if self.layer_embedding is not None:
+            layers = self.layer_embedding[None].expand(embedding.shape[0], -1, -1)
+            context = torch.cat([context, layers], dim=-1)
         return AdapterWeights(self.shape.layers, **self.tables(context))

@@ -74,10 +74,10 @@ def pretrain(
     if trainer.is_world_process_zero():
         model = trainer.accelerator.unwrap_model(trainer.model).eval()
         rates = dev_error_rates(model, dev.table, trainer.data_collator) if dev else {}
-        model.config = model.config.model_copy(
+        model.spec = model.spec.model_copy(
             update={"expected_cer": _by_group(rates, trainer.groups)}
         )
-        model.save_pretrained(finished, training_card(model.config, config, train, rates))
+        model.save_pretrained(finished, training_card(model.spec, config, train, rates))
     return finished
 
 
@@ -148,7 +148,7 @@ def start_from(model: AdaptedModel, folder: Path) -> None:
     Raises:
         CheckpointError: its source is neither of the same kind nor static under two-stage.
     """
-    kind, own = read_model_config(folder).source.kind, model.config.source.kind
+    kind, own = read_model_config(folder).source.kind, model.spec.source.kind
     state = read_weights(folder)
     if (kind, own) == ("static", "two-stage"):
         state = {name.replace("source.", "source.static."): value for name, value in state.items()}

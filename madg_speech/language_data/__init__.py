@@ -1,0 +1,1 @@
+"""Facts about languages kept with the package, and the readers of the packages that hold the rest."""

@@ -1,0 +1,129 @@
+import json
+import math
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from madg_speech.config import PretrainConfig
+from madg_speech.errors import CheckpointError, ConfigError, DataError, ManifestError
+from madg_speech.model import AdaptedModel, read_weights
+from madg_speech.training.pretrain import pretrain
+from tests.speech import write_corpus
+
+
+def settings(backbone: Path, manifest: Path, run: Path, **over: object) -> PretrainConfig:
+    base: dict[str, object] = {
+        "backbone": {"name": str(backbone)},
+        "source": {"kind": "static", "bottleneck": 8},
+        "data": {"train": [str(manifest)]},
+        "output": str(run),
+    }
+    training = {"steps": 6, "seconds_per_batch": 6, "warmup_steps": 2, "eval_every": 3}
+    base["training"] = training | dict(over.pop("training", {}))  # type: ignore[call-overload]
+    return PretrainConfig.model_validate(base | over)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return write_corpus(tmp_path / "speech")
+
+
+def run(config: PretrainConfig, resume: bool = False) -> Path:
+    return pretrain(config, Path("/"), device="cpu", resume=resume)
+
+
+def losses(folder: Path) -> list[float]:
+    newest = max(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    history = json.loads((newest / "trainer_state.json").read_text())["log_history"]
+    return [entry["loss"] for entry in history if "loss" in entry]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_run_learns_and_leaves_a_checkpoint(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path, cached: bool
+) -> None:
+    training = {"steps": 60, "learning_rate": 1e-2, "eval_every": 30, "cache_prefix": cached, "mask_time": 0}
+    config = settings(
+        tiny_whisper, manifest, tmp_path / "run", training=training, source={"kind": "madg-ls", "bottleneck": 8}
+    )
+    folder = run(config)
+    history = losses(tmp_path / "run")
+    assert all(math.isfinite(loss) for loss in history)
+    assert history[-1] < 0.8 * history[0]
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors", "vocab.json"]
+    model = AdaptedModel.from_pretrained(folder)
+    assert model.spec.languages == ("swh", "yor")
+    assert "CC0-1.0" in (folder / "README.md").read_text()
+    described = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert described["versions"]["torch"] == version("torch")
+    assert described["data"]["train"]
+
+
+def test_two_stages_begin_where_the_static_one_ended(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
+    first = run(settings(tiny_whisper, manifest, tmp_path / "one"))
+    config = settings(
+        tiny_whisper,
+        manifest,
+        tmp_path / "two",
+        source={"kind": "two-stage", "bottleneck": 8, "embedding_size": 4},
+        init_from=str(first),
+        training={"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0},
+    )
+    second = run(config)
+    before, after = read_weights(first), read_weights(second)
+    torch.testing.assert_close(after["source.static.down"], before["source.down"])
+    torch.testing.assert_close(after["head.weight"], before["head.weight"])
+    with pytest.raises(CheckpointError, match="two-stage source, this run a static one"):
+        run(settings(tiny_whisper, manifest, tmp_path / "three", init_from=str(second)))
+
+
+def test_dev_scores_are_grouped_and_stored(tiny_whisper: Path, tmp_path: Path) -> None:
+    train = write_corpus(tmp_path / "train", ("swh",))
+    dev = write_corpus(tmp_path / "dev", ("deu",))
+    config = settings(tiny_whisper, train, tmp_path / "run", data={"train": [str(train)], "dev": [str(dev)]})
+    folder = run(config)
+    model = AdaptedModel.from_pretrained(folder)
+    assert set(model.spec.expected_cer) == {"unrelated"}
+    assert model.spec.expected_cer["unrelated"] > 0
+    assert "| deu |" in (folder / "README.md").read_text()
+
+
+def test_a_run_folder_is_never_overwritten(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:
+    config = settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1})
+    with pytest.raises(ConfigError, match="no run to resume"):
+        run(config, resume=True)
+    run(config)
+    with pytest.raises(ConfigError, match="--resume"):
+        run(config)
+    other = settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 2})
+    with pytest.raises(ConfigError, match="another training"):
+        run(other, resume=True)
+
+
+def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:
+    lines = manifest.read_text().splitlines()
+    silent = json.loads(lines[0]) | {"id": "no-text", "text": "?!"}
+    crowded = json.loads(lines[0]) | {"id": "crowded", "text": "a" * 500}
+    manifest.write_text("\n".join([*lines, json.dumps(silent), json.dumps(crowded)]))
+    run(settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1}))
+    counted = json.loads((tmp_path / "run" / "run.json").read_text())["left_out"]
+    assert counted == {"whose text romanises to nothing": 1, "with more text than CTC frames": 1}
+
+
+def test_broken_data_is_named(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:
+    excluded = {"train": [str(manifest)], "exclude_languages": ["swh", "yor"]}
+    with pytest.raises(DataError, match="16 in excluded languages"):
+        run(settings(tiny_whisper, manifest, tmp_path / "a", data=excluded))
+    with pytest.raises(ManifestError, match="no manifest matches"):
+        run(settings(tiny_whisper, tmp_path / "none.jsonl", tmp_path / "b"))
+    (manifest.parent / "swh-0.wav").unlink()
+    with pytest.raises(ManifestError, match=r"swh-0\.wav"):
+        run(settings(tiny_whisper, manifest, tmp_path / "c"))
+    same = {"train": [str(manifest)], "dev": [str(manifest)]}
+    write_corpus(manifest.parent)
+    with pytest.raises(DataError, match="both train and dev"):
+        run(settings(tiny_whisper, manifest, tmp_path / "d", data=same))

@@ -50,7 +50,9 @@ def _adapter(conditioning: Conditioning) -> str:
 
 def _nearest(language: Language, config: ModelConfig) -> str:
     found = nearest(language.iso, config.languages, _NEAREST)
-    return ", ".join(f"{resolve(near.iso).name} ({near.iso}, {near.distance:.2f})" for near in found)
+    return ", ".join(
+        f"{resolve(near.iso).name} ({near.iso}, {near.distance:.2f})" for near in found
+    )
 
 
 def _observed(language: Language) -> str:

@@ -19,6 +19,7 @@ from madg_speech.typology import read_vector
 NONE = "none"
 ADAPTER, ADAPTER_FACTS = "adapter.safetensors", "adapter.json"
 
+
 @dataclass(frozen=True)
 class Conditioning:
     """An adapter ready for use, and where it came from.
@@ -116,7 +117,7 @@ def _load_adapter(model: AdaptedModel, folder: Path) -> AdapterWeights:
 
 
 def _refined_from(folder: Path) -> str:
-    """" (CHECKPOINT)" where ``adapter.json`` names it."""
+    """ " (CHECKPOINT)" where ``adapter.json`` names it."""
     try:
         name = json.loads((folder / ADAPTER_FACTS).read_text("utf-8"))["checkpoint"]
     except (OSError, ValueError, TypeError, KeyError):

@@ -30,7 +30,7 @@ def advise(conditioning: Conditioning, config: ModelConfig) -> str:
     group = training_group(language.iso, config.languages)
     facts = [f"{language.name} ({language.iso}): {_STANDING[group]}"]
     if group != "trained" and config.languages:
-        facts.append(f"nearest trained: {_nearest(language, config)}")
+        facts.append(f"nearest trained (share of features apart): {_nearest(language, config)}")
     if conditioning.origin == language.iso:
         facts.append(_observed(language))
         if group in config.expected_cer:

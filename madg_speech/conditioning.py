@@ -91,7 +91,7 @@ def _from_vector(model: AdaptedModel, lang: str, path: Path) -> Conditioning:
     typology = getattr(model.source, "typology", None)
     if typology is None:
         raise ConfigError(
-            f"--vector {path}: this checkpoint's adapters ({model.config.source.kind}) are not "
+            f"--vector {path}: this checkpoint's adapters ({model.spec.source.kind}) are not "
             "generated from vectors; leave the option out, or choose another checkpoint"
         )
     label, language = _label(lang)

@@ -47,6 +47,10 @@ def cut_windows(
     Audio that fits is one window. Longer audio is cut in the middle of the quietest 0.3 s of each
     window's last fifth. Windows follow each other without gap; at most one block more than a window
     is held.
+
+    Args:
+        blocks: float32 [samples], of any lengths.
+        longest: seconds, 4 or more.
     """
     size = round(longest * SAMPLE_RATE)
     held = np.empty(0, np.float32)

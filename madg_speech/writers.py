@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what a transcript is costs an import of torch; how it is written does not
     from madg_speech.transcribe import Transcript
+
+
+class Format(StrEnum):
+    """What may be asked for; also the suffix of a file so written."""
+
+    txt = "txt"
+    json = "json"
 
 
 def to_txt(transcript: Transcript) -> str:
@@ -33,4 +41,4 @@ def to_json(transcript: Transcript) -> str:
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-WRITERS: dict[str, Callable[[Transcript], str]] = {"txt": to_txt, "json": to_json}
+WRITERS: dict[Format, Callable[[Transcript], str]] = {Format.txt: to_txt, Format.json: to_json}

@@ -17,7 +17,7 @@ from madg_speech.errors import ConfigError
 if TYPE_CHECKING:
     from madg_speech.transcribe import Transcriber
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _transcribe_own(transcriber: Transcriber, audio: Path, lang: str) -> None:
 
     conditioning = transcriber.condition(lang)
     Console(stderr=True, soft_wrap=True, highlight=False).print(
-        advise(conditioning, transcriber.model.config), markup=False
+        advise(conditioning, transcriber.model.spec), markup=False
     )
     wrong = next(sample.iso for sample in SAMPLES if sample.iso != conditioning.label)
     for name, origin in _adapters(wrong).items():
@@ -110,7 +110,7 @@ def _transcribe_spoken(transcriber: Transcriber) -> None:
             said = [
                 transcriber.model.vocabulary.transcript(s, sample.iso) for s in sample.sentences
             ]
-            group = training_group(sample.iso, transcriber.model.config.languages)
+            group = training_group(sample.iso, transcriber.model.spec.languages)
             for name, origin in _adapters(other.iso).items():
                 start = time.perf_counter()
                 texts = [

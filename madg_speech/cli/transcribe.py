@@ -8,19 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 from rich.console import Console
 
 from madg_speech.audio import duration, find_audio
 from madg_speech.cache import atomic_path
 from madg_speech.errors import AudioError, ConfigError, PartialFailure
-from madg_speech.writers import WRITERS
+from madg_speech.writers import WRITERS, Format
 
 if TYPE_CHECKING:
     from madg_speech.transcribe import Transcript
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -36,12 +35,7 @@ def transcribe(
         Path | None,
         typer.Option("-o", "--output", help="Folder to write to; else standard output."),
     ] = None,
-    form: Annotated[
-        str,
-        typer.Option(
-            "-f", "--format", click_type=click.Choice(list(WRITERS)), help="Output format."
-        ),
-    ] = "txt",
+    form: Annotated[Format, typer.Option("-f", "--format", help="Output format.")] = Format.txt,
     checkpoint: Annotated[str, typer.Option(help="`default` or a checkpoint folder.")] = "default",
     backbone: Annotated[
         str | None, typer.Option(help="Folder or hub id in place of the checkpoint's backbone.")
@@ -72,15 +66,15 @@ def transcribe(
     script. wav, flac, ogg, mp3, m4a, webm, mp4; any sampling rate, channel count and length.
     Several files on standard output: one line each, `path TAB text`, or one JSON object a line.
     """
-    files, missing = _find(audio)
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    files, failed = _find(audio)
+    total = len(files) + len(failed)
     targets = _targets(files, output, form) if output else {}
     if not files:
-        raise missing[0]
+        _report(failed, total, stderr)
 
     from madg_speech.advice import advise
     from madg_speech.transcribe import Failure, load
-
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def say(line: str) -> None:
         if not quiet:
@@ -90,10 +84,7 @@ def transcribe(
     conditioning = transcriber.condition(
         lang, adapter_from=adapter_from, vector=vector, adapter=adapter, notify=say
     )
-    say(advise(conditioning, transcriber.model.config))
-    unfound = len(missing)
-    several = len(files) + unfound > 1
-    failed: list[AudioError] = missing
+    say(advise(conditioning, transcriber.model.spec))
     with _progress(files, stderr, hidden=quiet) as (advance, show):
         for result in transcriber.transcribe_many(files, conditioning, on_progress=advance):
             if isinstance(result, Failure):
@@ -102,12 +93,8 @@ def transcribe(
                 with atomic_path(targets[result.source]) as draft:
                     draft.write_text(WRITERS[form](result), encoding="utf-8")
             else:
-                show(_line(result, form, several))
-    if failed and not several:
-        raise failed[0]
-    for error in failed:
-        stderr.print(f"error: {error}", markup=False)
-    _judge(len(failed), len(files) + unfound)
+                show(_line(result, form, total > 1))
+    _report(failed, total, stderr)
 
 
 def _find(paths: list[Path]) -> tuple[dict[Path, Path], list[AudioError]]:
@@ -125,7 +112,7 @@ def _find(paths: list[Path]) -> tuple[dict[Path, Path], list[AudioError]]:
     return files, missing
 
 
-def _targets(files: dict[Path, Path], output: Path, form: str) -> dict[Path, Path]:
+def _targets(files: dict[Path, Path], output: Path, form: Format) -> dict[Path, Path]:
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output} is a file; expected a folder")
     targets: dict[Path, Path] = {}
@@ -142,16 +129,22 @@ def _targets(files: dict[Path, Path], output: Path, form: str) -> dict[Path, Pat
     return targets
 
 
-def _line(transcript: Transcript, form: str, several: bool) -> str:
+def _line(transcript: Transcript, form: Format, several: bool) -> str:
     text = WRITERS[form](transcript)
-    return f"{transcript.source}\t{text}" if several and form == "txt" else text
+    return f"{transcript.source}\t{text}" if several and form is Format.txt else text
 
 
-def _judge(failed: int, total: int) -> None:
-    if failed == total:
+def _report(failed: list[AudioError], total: int, stderr: Console) -> None:
+    """Say what failed, and raise what decides the exit status; nothing if nothing failed."""
+    if not failed:
+        return
+    if total == 1:
+        raise failed[0]
+    for error in failed:
+        stderr.print(f"error: {error}", markup=False)
+    if len(failed) == total:
         raise AudioError(f"none of the {total} files could be transcribed")
-    if failed:
-        raise PartialFailure(f"{failed} of {total} files failed; the others are done")
+    raise PartialFailure(f"{len(failed)} of {total} files failed; the others are done")
 
 
 @contextmanager

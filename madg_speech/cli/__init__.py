@@ -19,6 +19,7 @@ VERBS = {
     "prepare": "Make manifests from a corpus (or synthetic speech from eSpeak NG).",
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
     "transcribe": "Transcribe recordings in any URIEL language.",
+    "build-lexicon": "Make a native-script lexicon and n-gram model from plain text.",
     "demo": "Hear two languages never trained on: generated, no and wrong adapters side by side.",
 }
 

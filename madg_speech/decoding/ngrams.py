@@ -46,6 +46,7 @@ class NgramModel:
             raise ValueError("no words to estimate from")
         words = {word for (word,) in counts[0]} | (known or frozenset()) | {END, UNKNOWN}
         self.words = sorted(words - {BEGIN})
+        self._known = {*self.words, BEGIN}
         self.order = order
         self.probabilities: list[dict[Ngram, float]] = []
         self.backoffs: list[dict[Ngram, float]] = []  # of histories: n words at place n
@@ -54,9 +55,9 @@ class NgramModel:
 
     def probability(self, word: str, history: Ngram = ()) -> float:
         """``p(word | history)``; what is not in the vocabulary counts as ``<unk>``."""
-        known = {*self.words, BEGIN}
-        seen = tuple(one if one in known else UNKNOWN for one in (*history, word))
-        return self._look_up(seen[-self.order :])
+        given = (*history, word)[-self.order :]
+        seen = tuple(one if one in self._known else UNKNOWN for one in given)
+        return self._look_up(seen)
 
     def _look_up(self, ngram: Ngram) -> float:
         found = self.probabilities[len(ngram) - 1].get(ngram)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from madg_speech.transcript import Word, join_words
 
@@ -35,7 +36,7 @@ def cut_cues(words: Iterable[Word]) -> Iterator[Cue]:
             groups[-1].append(word)
         else:
             groups.append([word])
-    for group, following in zip(groups, [*groups[1:], None], strict=True):
+    for group, following in zip_longest(groups, groups[1:]):
         end = max(group[-1].end, group[0].start + _SHORTEST)
         latest = following[0].start if following else end
         yield Cue(group[0].start, max(min(end, latest), group[0].start), _lines(group))

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_cues_hold_all_words_in_readable_lines(parts: list[tuple[float, float, s
         assert len(cue.lines) <= 2
         assert all(len(line) <= LINE for line in cue.lines)
         assert 0 < cue.end - cue.start <= SECONDS + 1e-6
-    assert all(a.end <= b.start for a, b in zip(cues, cues[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(cues))
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def transcribe(
     start: Annotated[
         float,
         typer.Option(parser=_parse_time, metavar="TIME", help="Skip to (s, mm:ss, hh:mm:ss)."),
-    ] = 0.0,
+    ] = None,
     end: Annotated[
         float | None, typer.Option(parser=_parse_time, metavar="TIME", help="Stop at.")
     ] = None,
@@ -149,12 +149,12 @@ def transcribe(
                 transcriber, lang, say, adapter_from=adapter_from, vector=vector, adapter=adapter
             )
             decoder = _decoder(transcriber, languages, lexicon, lm, lm_weight, word_score, say)
-            with _progress(files, start, end, stderr, hidden=quiet) as (advance, show):
+            with _progress(files, start or 0.0, end, stderr, hidden=quiet) as (advance, show):
                 for result in transcriber.transcribe_many(
                     files,
                     languages or "auto",
                     decoder=decoder,
-                    start=start,
+                    start=start or 0.0,
                     end=end,
                     vad=not no_vad,
                     on_progress=advance,

@@ -8,7 +8,10 @@ arXiv 2201.12465); MMS Zero-shot (arXiv 2407.17852) decodes by romanisation and 
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,13 +236,28 @@ def _load_kenlm(path: Path, words: list[str]) -> Any:
     for word in [*words, _UNKNOWN]:
         entries.add_entry(word)
     try:
-        return KenLM(str(path), entries)
+        with _quiet():
+            return KenLM(str(path), entries)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise DataError(
             f"{path}: no language model that can be read (ARPA or KenLM binary, order 2 to "
             f"{MAX_ORDER}): {reason}"
         ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Standard error to nowhere: KenLM draws a progress bar on it, which no option turns off."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _check_arpa(path: Path, words: set[str]) -> None:

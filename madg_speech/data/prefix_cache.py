@@ -38,7 +38,7 @@ class PrefixCache:
         self.folder = cache_dir() / "prefix" / _key(model)
         self.states = self.folder / "states.f16"
         self.index: dict[str, tuple[int, int]] = {}
-        self._map: np.memmap | None = None
+        self._map: np.ndarray | None = None
         self._read_index()
 
     def __getitem__(self, audio_hash: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a run tells the person who waits: loss, CER, hours of audio per hour, time left, on stderr."""
+"""What a run tells on stderr: loss, CER, hours of audio per hour, time left."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _console() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
-class ProgressLines(TrainerCallback):
+class ProgressLines(TrainerCallback):  # type: ignore[misc]
     """A line for every log; on a terminal a bar below them as well."""
 
     def __init__(self) -> None:

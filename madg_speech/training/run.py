@@ -31,7 +31,7 @@ DESCRIPTION, LEFT_OUT = "run.json", "left_out.jsonl"
 
 
 def open_run(run: Path, config: Section, resume: bool) -> Path | None:
-    """Make the run folder, or find where to go on: the last complete checkpoint, None for the start.
+    """Make the run folder, or find where to go on: the last complete checkpoint or None, the start.
 
     What a killed process left half-written is removed.
 
@@ -75,9 +75,9 @@ def describe_run(run: Path, config: Section, corpora: Mapping[str, Corpus]) -> N
         for split in sorted(before.keys() | data.keys()):
             if before.get(split) != data.get(split):
                 raise ConfigError(
-                    f"the {split} manifests or their audio files are not those that {run} was started "
-                    f"with (fingerprint {before.get(split)}, now {data.get(split)}): restore them, or "
-                    "start a new run with another output"
+                    f"the {split} manifests or their audio files are not those that {run} was "
+                    f"started with (fingerprint {before.get(split)}, now {data.get(split)}): "
+                    "restore them, or start a new run with another output"
                 )
     elif state.is_main_process:
         left_out = [
@@ -105,7 +105,7 @@ def describe_run(run: Path, config: Section, corpora: Mapping[str, Corpus]) -> N
 def fill_prefix_cache(
     model: AdaptedModel, corpora: Sequence[Corpus], training: TrainingConfig
 ) -> PrefixCache | None:
-    """Compute what the cache lacks; None where the configuration or the adapters leave no prefix."""
+    """Compute what the cache lacks; None where configuration or adapters leave no prefix."""
     if not training.cache_prefix or model.prefix_layers == 0:
         return None
     model.to(PartialState().device)

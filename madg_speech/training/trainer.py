@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from accelerate.utils import broadcast_object_list
+from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from transformers import (
     PrinterCallback,
@@ -33,7 +33,7 @@ from madg_speech.training.progress import ProgressLines
 MARKER = "COMPLETE"
 
 
-class SpeechTrainer(Trainer):
+class SpeechTrainer(Trainer):  # type: ignore[misc]
     """Trains source and head of an :class:`AdaptedModel` with CTC.
 
     Batches come from a :class:`BatchPlan` (one fixed order for the whole run, split over ranks by
@@ -90,7 +90,7 @@ class SpeechTrainer(Trainer):
             told = [self._score(metric_key_prefix)]
         broadcast_object_list(told)
         self.log(told[0])
-        self.control = self.callback_handler.on_evaluate(
+        self.control: TrainerControl = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, told[0]
         )
         return told[0]
@@ -139,8 +139,8 @@ class SpeechTrainer(Trainer):
             self._prune()
 
     def _prune(self) -> None:
-        # Only now that the new checkpoint counts may older ones go, and each loses its marker first:
-        # whenever the process is killed, every marked folder is whole.
+        # Only now that the new checkpoint counts may older ones go, and each loses its marker
+        # first: whenever the process is killed, every marked folder is whole.
         kept = {self._folder(self.state.global_step)}
         if self.state.best_global_step:
             kept.add(self._folder(self.state.best_global_step))
@@ -157,7 +157,7 @@ class SpeechTrainer(Trainer):
         target.load_trainable_state(load_file(file), str(file))
 
     def load_best(self) -> AdaptedModel:
-        """The trained model, with the weights of the step with the best dev score if there are any."""
+        """The trained model at its best dev score, or as it is where nothing was scored."""
         if self.state.best_global_step:
             self._load_from_checkpoint(str(self._folder(self.state.best_global_step)))
         model: AdaptedModel = self.accelerator.unwrap_model(self.model)
@@ -199,11 +199,11 @@ def last_complete_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-class Patience(TrainerCallback):
+class Patience(TrainerCallback):  # type: ignore[misc]
     """Stops after so many dev scores in a row without a better one.
 
-    It counts in the run's log, which checkpoints keep, so that a resumed run stops where an unbroken
-    one does.
+    It counts in the run's log, which checkpoints keep: a resumed run stops where an unbroken one
+    does.
     """
 
     def __init__(self, patience: int):

@@ -18,6 +18,7 @@ VERBS = {
     "languages": "List, search and select languages; typological neighbours and observed features.",
     "prepare": "Make manifests from a corpus (or synthetic speech from eSpeak NG).",
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
+    "evaluate": "Score systems on manifests: CER and WER per language and group, comparisons.",
     "transcribe": "Transcribe recordings in any URIEL language.",
 }
 

@@ -246,7 +246,7 @@ def _decoded(file: BinaryIO, name: str) -> Iterator[tuple[Waveform, int]]:
         for piece, rate in _by_soundfile(file, name):
             some = True
             yield piece, rate
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name that ends in .raw
         if some:
             _log.warning("%s: damaged, the rest is left out (%s)", name, error)
     if not some:
@@ -282,7 +282,8 @@ def _container(file: BinaryIO, name: str) -> Iterator[av.container.InputContaine
         )
     except (av.FFmpegError, ValueError):
         raise AudioError(
-            f"{name}: not an audio file that can be read (wav, flac, ogg, mp3, m4a, mp4, webm)"
+            f"{name}: not an audio file that can be read (wav, flac, ogg, mp3, m4a, mp4, webm), "
+            "or cut off before the first sound; play it elsewhere to see which"
         ) from None
     with container:
         if not container.streams.audio:
@@ -335,7 +336,7 @@ def _header_seconds(file: BinaryIO, name: str) -> float | None:
         with soundfile.SoundFile(file) as sound:
             if 0 < sound.frames < _UNKNOWN:
                 return float(sound.frames / _checked_rate(sound.samplerate, name))
-    except soundfile.SoundFileError:
+    except (soundfile.SoundFileError, TypeError):
         pass
     file.seek(0)
     with _container(file, name) as container:

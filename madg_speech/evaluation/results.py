@@ -201,13 +201,15 @@ def _describe_system(
 ) -> dict[str, Any]:
     trained = output.description.get("trained") or []
     described: dict[str, Any] = {"description": dict(output.description), "problems": {}}
-    missing, failed, other = [], {}, []
+    missing: list[str] = []
+    failed: dict[str, str] = {}
+    other: list[str] = []
     for language, rows in references.items():
         said = output.hypotheses.get(language, {})
         missing += [u.id for u in rows if u.id not in said]
         failed |= {h.id: h.error for h in said.values() if h.error}
         other += [h.id for h in said.values() if h.lang and canonical(h.lang) != language]
-    problems = {"missing": missing, "failed": failed, "other_language": other}
+    problems: dict[str, Any] = {"missing": missing, "failed": failed, "other_language": other}
     problems |= {key: output.description.get(key) for key in ("extra", "repeated")}
     described["problems"] = {key: value for key, value in problems.items() if value}
     if trained:

@@ -14,8 +14,8 @@ def print_results(results: dict[str, Any], console: Console) -> None:
         for system, scores in systems.items():
             console.print(_languages(results, script, system, scores))
         console.print(_groups(results, script))
-    if len(results["systems"]) > 1:
-        console.print(_comparisons(results))
+        if results["comparisons"][script]:
+            console.print(_comparisons(results, script))
     for kind, mode in results["chosen"].items():
         dev = ", ".join(results["settings"]["dev_languages"])
         console.print(f"{kind}: {mode} was chosen on {dev}; compare with that one")
@@ -90,29 +90,40 @@ def _groups(results: dict[str, Any], script: str) -> Table:
     return table
 
 
-def _comparisons(results: dict[str, Any]) -> Table:
-    table = Table(title="CER, a minus b, in points (paired; below 0: a is better)", title_justify="left")
-    for name in ("a", "b", "group", "subset"):
-        table.add_column(name)
-    for name in ("lang.", "clades", "difference", "95 %", "sign-flip p", "detectable"):
+def _comparisons(results: dict[str, Any], script: str) -> Table:
+    """The first system against each other one; results.json has every pair."""
+    rows = results["comparisons"][script]
+    first = rows[0]["a"]
+    table = Table(
+        title=f"CER of {first} minus that of another, in points ({script}; below 0: {first} is better)",
+        title_justify="left",
+    )
+    table.add_column("minus")
+    table.add_column("group")
+    for name in ("lang.", "clades", "points", "95 %", "p", "least p", "detectable", "unleaked"):
         table.add_column(name, justify="right")
-    for script, rows in results["comparisons"].items():
-        for row in rows:
-            if row["group"].startswith("script:"):
-                continue
-            cer = row["cer"]
-            table.add_row(
-                row["a"],
-                row["b"],
-                row["group"],
-                row["subset"] if script == "romanized" else f"{row['subset']}, {script}",
-                str(cer["languages"]),
-                str(cer["clusters"]),
-                f"{100 * cer['mean']:+.1f}",
-                _interval(cer["interval"]),
-                "-" if cer["p"] is None else f"{cer['p']:.3g} (min {cer['smallest_p']:.2g})",
-                _percent(cer["detectable"]),
-            )
+    unleaked = {
+        (row["b"], row["group"]): 100 * row["cer"]["mean"]
+        for row in rows
+        if row["a"] == first and row["subset"] == "unleaked"
+    }
+    for row in rows:
+        if row["a"] != first or row["subset"] != "all" or row["group"].startswith("script:"):
+            continue
+        cer = row["cer"]
+        clean = unleaked.get((row["b"], row["group"]))
+        table.add_row(
+            row["b"],
+            row["group"],
+            str(cer["languages"]),
+            str(cer["clusters"]),
+            f"{100 * cer['mean']:+.1f}",
+            _interval(cer["interval"]),
+            "-" if cer["p"] is None else f"{cer['p']:.2g}",
+            "-" if cer["p"] is None else f"{cer['smallest_p']:.2g}",
+            _percent(cer["detectable"]),
+            "-" if clean is None else f"{clean:+.1f}",
+        )
     return table
 
 
@@ -162,4 +173,4 @@ def _percent(value: float | None) -> str:
 
 
 def _interval(interval: list[float] | None) -> str:
-    return "-" if interval is None else f"{100 * interval[0]:.1f}-{100 * interval[1]:.1f}"
+    return "-" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"

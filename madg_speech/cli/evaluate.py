@@ -82,10 +82,10 @@ def evaluate(
             raise ConfigError("--rescore DIR decodes nothing: leave out --checkpoint, --manifest, --baseline")
         folder = rescore
         if train_text:
-            from madg_speech.data.manifest import read_manifest
+            from madg_speech.data.readers import read_speech
             from madg_speech.evaluation.folder import read_references, write_leaks
 
-            training = [u for path in train_text for u in read_manifest(path)]
+            training = [u for path in train_text for u in read_speech(path, lang)]
             write_leaks(folder, read_references(folder), training)
     else:
         from madg_speech.evaluation.run import run_systems

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from madg_speech.cache import atomic_path
-from madg_speech.data.manifest import Utterance, read_manifest
+from madg_speech.data.manifest import Utterance
+from madg_speech.data.readers import read_speech
 from madg_speech.errors import ConfigError, DataError
 from madg_speech.evaluation.decode import DESCRIPTION, decode
 from madg_speech.evaluation.folder import HYPOTHESES, by_language, write_leaks, write_references
 from madg_speech.evaluation.hypotheses import Hypothesis, read_hypotheses, write_hypotheses
-from madg_speech.evaluation.systems import System, load_checkpoint_systems
+from madg_speech.evaluation.systems import System, default_device, load_checkpoint_systems
 from madg_speech.languages import resolve
 from madg_speech.text.romanize import romanize
 
@@ -56,34 +56,64 @@ def run_systems(
     wrong = [b for b in baselines if b.partition(":")[0] not in BASELINES]
     if wrong:
         raise ConfigError(f"unknown baseline {wrong[0]!r}: expected hyp:FILE, whisper or mms")
-    read = [u for path in manifests for u in read_manifest(path)]
+    read = [u for path in manifests for u in read_speech(path, language)]
     references = by_language(read, languages)
     if checkpoints:
         for code in references:
             resolve(code)
     write_references(folder, references)
     if train_text:
-        write_leaks(folder, references, [u for path in train_text for u in read_manifest(path)])
-    names: Counter[str] = Counter()
-    for system in _systems(checkpoints, adapters, device):
-        names[system.name] += 1
-        if names[system.name] > 1:
+        write_leaks(folder, references, [u for path in train_text for u in read_speech(path, language)])
+    names: set[str] = set()
+    for system in _systems(checkpoints, adapters, baselines, device):
+        if system.name in names:
             raise ConfigError(
-                f"two checkpoints are named {system.name.rpartition('.')[0]!r}: rename a folder, the "
-                "tables could not tell them apart"
+                f"two systems are named {system.name!r}: rename one folder, no table could tell them apart"
             )
+        names.add(system.name)
         decode(system, references, folder / HYPOTHESES / system.name, fresh)
-    for baseline in baselines:
-        kind, _, argument = baseline.partition(":")
-        if kind == "hyp":
-            import_hypotheses(Path(argument), references, folder / HYPOTHESES)
+    for file in (Path(argument) for kind, argument in map(_parted, baselines) if kind == "hyp"):
+        if file.stem in names:
+            raise ConfigError(f"two systems are named {file.stem!r}: rename {file}")
+        names.add(file.stem)
+        import_hypotheses(file, references, folder / HYPOTHESES)
 
 
 def _systems(
-    checkpoints: Sequence[Path], adapters: Sequence[str], device: str | None
+    checkpoints: Sequence[Path], adapters: Sequence[str], baselines: Sequence[str], device: str | None
 ) -> Iterator[System]:
+    """Each system as it is needed, so that one model at a time is in memory."""
     for checkpoint in checkpoints:
         yield from load_checkpoint_systems(checkpoint, adapters, device)
+    kinds = [(kind, argument) for kind, argument in map(_parted, baselines) if kind != "hyp"]
+    if not kinds:
+        return
+    from madg_speech.evaluation.baselines import (
+        WHISPER_MODES,
+        MmsBaseline,
+        WhisperBaseline,
+        WhisperDecoder,
+    )
+
+    place = device or default_device()
+    for kind, argument in kinds:
+        if kind == "whisper":
+            decoder = WhisperDecoder(argument or _backbone(checkpoints), place)
+            yield from (WhisperBaseline(decoder, mode) for mode in WHISPER_MODES)
+        else:
+            yield MmsBaseline(argument or "facebook/mms-1b-all", place)
+
+
+def _parted(baseline: str) -> tuple[str, str]:
+    kind, _, argument = baseline.partition(":")
+    return kind, argument
+
+
+def _backbone(checkpoints: Sequence[Path]) -> str:
+    """The backbone of the first checkpoint: what its adapters are to improve on."""
+    from madg_speech.model import read_model_config
+
+    return read_model_config(checkpoints[0]).backbone.name if checkpoints else "openai/whisper-base"
 
 
 def import_hypotheses(

@@ -27,7 +27,7 @@ WORST = 5
 # Written without spaces between words: there a "word" is a text of up to four characters.
 UNSPACED = frozenset({"Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
 # ML-SUPERB 2.0 takes the spaces out of these before scoring.
-SPACES_REMOVED = frozenset({"cmn", "zho", "tha", "jpn"})
+SPACES_REMOVED = frozenset({"cmn", "jpn", "tha", "yue", "zho"})
 
 
 @dataclass(frozen=True)

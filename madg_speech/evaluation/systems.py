@@ -116,13 +116,18 @@ def load_checkpoint_systems(
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
         ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
     """
-    import torch
-
     from madg_speech.model import AdaptedModel
 
     model = AdaptedModel.from_pretrained(folder)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(device or default_device())
     return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
+
+
+def default_device() -> str:
+    """``cuda`` if there is one, else ``cpu``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def checkpoint_hash(folder: Path) -> str:

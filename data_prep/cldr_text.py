@@ -22,7 +22,7 @@ _SOFT_HYPHEN = "\u00ad"
 
 
 def cldr_sentences(locale: str, count: int, seed: int, territories: bool = True) -> list[str]:
-    """Sentences for a CLDR locale such as "sw", in no useful order; the same for the same arguments.
+    """Sentences for a CLDR locale such as "sw", in no useful order, a function of the arguments.
 
     Args:
         locale: CLDR locale identifier; one that Babel lacks yields an empty list.

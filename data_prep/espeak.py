@@ -8,9 +8,9 @@ Audio is 16 kHz mono FLAC: against Ogg/Vorbis or Ogg/Opus it takes 4 to 6 times 
 22 kB a second) but decodes 2 to 5 times as fast, and equal samples give equal bytes, which Ogg's
 random stream numbers rule out.
 
-Licence: eSpeak NG is GPL-3.0-or-later. Speech made by a program is not in general a derived work of
-it, but the fricatives are recordings shipped with the engine, so manifests say GPL-3.0-or-later, the
-cautious reading. The words are CLDR's (Unicode License v3) or those of the text file named in
+Licence: eSpeak NG is GPL-3.0-or-later. Speech made by a program is not in general a derived work
+of it, but the fricatives are recordings shipped with the engine, so manifests say GPL-3.0-or-later,
+the cautious reading. The words are CLDR's (Unicode License v3) or those of the text file named in
 ``source``, whose licence its owner knows.
 """
 
@@ -82,7 +82,7 @@ class Line:
 
 @dataclass
 class Report:
-    """What a run made: per language its counts and seconds, and why languages or lines were left out."""
+    """What a run made: counts and seconds per language, and what was left out and why."""
 
     engine: str
     languages: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -291,7 +291,8 @@ def _write(
     out: Path, recipe: Recipe, lines: list[Line], spoken: list[Utterance | None], report: Report
 ) -> None:
     totals = Counter(line.iso for line in lines)
-    train, test = [], []
+    train: list[Utterance] = []
+    test: list[Utterance] = []
     for line, utterance in zip(lines, spoken, strict=True):
         row = report.languages.setdefault(
             line.iso, {"train": 0, "test": 0, "silent": 0, "seconds": 0.0}

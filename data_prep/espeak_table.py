@@ -1,7 +1,7 @@
 """Which languages eSpeak NG speaks: our table from ISO 639-3 to its voices, and how one is chosen.
 
-Facts from ``espeak-ng --voices`` (1.52) and each voice's own description; macrolanguages under which
-text may be filed from the ISO 639-3 tables.
+Facts from ``espeak-ng --voices`` (1.52) and each voice's own description; macrolanguages under
+which text may be filed from the ISO 639-3 tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which lines of a text file can be read aloud so that the transcript says exactly what is heard."""
+"""Which lines of a text file can be read aloud so that the transcript is what is heard."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def prepare_table(
         out: folder of the manifests.
         lang: ISO 639-3 code of every row, unless a column says it.
         columns: names of the columns, where they are not the usual ones.
-        dev: share held out, 0 to below 1: whole speakers where there is a speaker column, rows
-            otherwise; drawn by a hash, so the same rows always fall on the same side.
+        dev: share held out, 0 to below 1: whole speakers where two or more are named, rows
+            otherwise; ranked by a hash, so the same rows always fall on the same side.
 
     Raises:
         ConfigError: a column, or the language, is missing.
@@ -72,8 +72,7 @@ def prepare_table(
     if (lang is None) == (columns.lang is None):
         raise ConfigError("give the language of all rows (--lang) or its column (--lang-column)")
     report = TableReport()
-    train: list[Utterance] = []
-    held_out: list[Utterance] = []
+    usable: list[Utterance] = []
     rows = list(_read_rows(table, columns))
     seen: dict[Path, int] = {}
     for line, row in track(rows, "reading audio", console=Console(stderr=True)):
@@ -90,19 +89,29 @@ def prepare_table(
             continue
         seen[path] = line
         name = f"{code}-{path.stem}-{_digest(row['audio']):08x}"
-        utterance = Utterance(name, path, text, str(code), seconds, speaker, str(table.name))
-        is_held_out = _digest(speaker or row["audio"]) < dev * 2**32
-        (held_out if is_held_out else train).append(utterance)
-        report.seconds += seconds
-    report.train, report.dev = len(train), len(held_out)
-    if not train and not held_out:
+        usable.append(Utterance(name, path, text, str(code), seconds, speaker, table.name))
+    if not usable:
         raise DataError(f"{table}: no row can be used\n  " + "\n  ".join(report.rejected[:10]))
-    if not train:
-        raise DataError(f"{table}: all rows fall into dev; lower --dev or add speakers")
+    train, held_out = _split(usable, dev)
+    report.train, report.dev = len(train), len(held_out)
+    report.seconds = sum(utterance.seconds for utterance in usable)
     write_manifest(out / "train.jsonl", train)
-    if dev:
+    if held_out:
         write_manifest(out / "dev.jsonl", held_out)
     return report
+
+
+def _split(usable: list[Utterance], dev: float) -> tuple[list[Utterance], list[Utterance]]:
+    """Train and dev: by speaker where two or more are named, else by row; train is never empty."""
+    speakers = {utterance.speaker for utterance in usable}
+    unit = {u.id: (u.speaker or "") if len(speakers) > 1 else u.id for u in usable}
+    units = sorted(set(unit.values()), key=_digest)
+    count = min(max(1, round(dev * len(units))), len(units) - 1) if dev else 0
+    chosen = set(units[:count])
+    return (
+        [utterance for utterance in usable if unit[utterance.id] not in chosen],
+        [utterance for utterance in usable if unit[utterance.id] in chosen],
+    )
 
 
 def _read_rows(table: Path, columns: Columns) -> Iterator[tuple[int, dict[str, str]]]:
@@ -167,7 +176,7 @@ def _duration(path: Path) -> float:
             if not container.streams.audio:
                 return 0.0
             frames = container.decode(audio=0)  # headers of webm often lack a duration
-            return sum(frame.samples / frame.sample_rate for frame in frames)
+            return float(sum(frame.samples / frame.sample_rate for frame in frames))
     except av.FFmpegError:
         return 0.0
 

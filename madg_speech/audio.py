@@ -58,19 +58,29 @@ def load_audio(source: Source, *, start: float | None = None, end: float | None 
         ValueError: ``start`` and ``end`` are no interval.
     """
     waveform = np.concatenate(list(stream_audio(source, start=start, end=end)))
-    seconds = len(waveform) / SAMPLE_RATE
+    check_audible(_name(source), len(waveform) / SAMPLE_RATE, float(np.abs(waveform).max()))
+    return waveform
+
+
+def check_audible(name: str, seconds: float, peak: float) -> None:
+    """Judge audio of which all that is known is its length and its largest absolute sample.
+
+    Raises:
+        AudioError: shorter than ``MIN_SECONDS``, or nowhere over ``SILENCE_DB``.
+    """
     if seconds < MIN_SECONDS:
-        raise AudioError(
-            f"{_name(source)}: {seconds:.3f} s of audio; at least {MIN_SECONDS} s are needed"
-        )
-    peak = float(np.abs(waveform).max())
-    if peak < 10 ** (SILENCE_DB / 20):
+        raise AudioError(f"{name}: {seconds:.3f} s of audio; at least {MIN_SECONDS} s are needed")
+    if is_silent(peak):
         level = f"{20 * math.log10(peak):.0f} dBFS" if peak else "digital zero"
         raise AudioError(
-            f"{_name(source)}: silent (peak {level} in {seconds:.1f} s, expected over "
+            f"{name}: silent (peak {level} in {seconds:.1f} s, expected over "
             f"{SILENCE_DB:.0f} dBFS); check the recording, or amplify it"
         )
-    return waveform
+
+
+def is_silent(peak: float) -> bool:
+    """Whether audio with this largest absolute sample counts as silence."""
+    return peak < 10 ** (SILENCE_DB / 20)
 
 
 def stream_audio(

@@ -28,9 +28,9 @@ LEAK_SHARE = 0.2
 def training_group(language: str, trained: Iterable[str]) -> Group:
     """Trained itself; its clade has a trained member; only its family has; or none.
 
-    Clade is the third level of the Glottolog lineage where there is one (Indo-European > Classical
-    Indo-European > Germanic gives Germanic), else the innermost; family is the first level. A language that is its own family is
-    unrelated to all others. A macrolanguage counts as the individual language it resolves to.
+    Clade is the third level of the Glottolog lineage where there is one, else the innermost; family
+    is the first level. A language that is its own family is unrelated to all others. A macrolanguage
+    counts as the individual language it resolves to.
     """
     codes = {canonical(code) for code in trained}
     if canonical(language) in codes:
@@ -102,8 +102,8 @@ def find_leaks(
 ) -> dict[str, Leak]:
     """Evaluation texts that a training transcript of any language gives away.
 
-    Leaked: within Levenshtein distance 1 of one, or within 20 % of the evaluation text's length. Country names and
-    loan words are alike everywhere, so language is not looked at.
+    Leaked: within Levenshtein distance 1 of one, or within 20 % of the evaluation text's length.
+    Country names and loan words are alike everywhere, so language is not looked at.
 
     Args:
         evaluation: id -> romanised text; empty texts are never leaked.

@@ -37,7 +37,7 @@ class PrefixCache:
         self.folder = cache_dir() / "prefix" / _key(model)
         self.states = self.folder / "states.f16"
         self.index: dict[str, tuple[int, int]] = {}
-        self._map: np.memmap | None = None
+        self._map: np.ndarray | None = None
         self._read_index()
 
     def __getitem__(self, audio_hash: str) -> np.ndarray:
@@ -45,7 +45,8 @@ class PrefixCache:
         offset, frames = self.index[audio_hash]
         if self._map is None:
             self._map = np.memmap(self.states, np.float16, "r").reshape(-1, self.width)
-        return self._map[offset : offset + frames]
+        states: np.ndarray = self._map[offset : offset + frames]
+        return states
 
     def fill(
         self,

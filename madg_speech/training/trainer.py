@@ -79,9 +79,7 @@ class SpeechTrainer(Trainer):
                 metrics[f"{metric_key_prefix}_cer_{group}"] = sum(members) / len(members)
         model.train()
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
-        )
+        self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

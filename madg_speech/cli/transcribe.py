@@ -65,7 +65,7 @@ def transcribe(
     ] = None,
     form: Annotated[Format, typer.Option("-f", "--format", help="Output format.")] = Format.txt,
     start: Annotated[
-        float,
+        float | None,
         typer.Option(parser=_parse_time, metavar="TIME", help="Skip to (s, mm:ss, hh:mm:ss)."),
     ] = None,
     end: Annotated[

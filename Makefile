@@ -20,3 +20,13 @@ lint: install
 
 test: lint
 	$(BIN)/python -m pytest
+
+# make demo AUDIO=talk.wav SPOKEN=swh transcribes a recording of your own.
+$(BIN)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e ".[espeak]"
+	touch $@
+
+demo: $(BIN)/.demo
+	$(BIN)/madg-speech demo $(if $(AUDIO),"$(AUDIO)") $(if $(SPOKEN),--lang "$(SPOKEN)")

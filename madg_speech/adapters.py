@@ -161,5 +161,7 @@ def bottleneck(hidden: Tensor, layer: int, active: ActiveAdapters) -> Tensor:
         inner = torch.baddbmm(down_bias[:, None], hidden, down.transpose(1, 2))
         added = torch.baddbmm(up_bias[:, None], torch.relu(inner), up.transpose(1, 2))
     if active.on is not None:
-        added = torch.where(active.on, added, torch.zeros((), dtype=added.dtype, device=added.device))
+        added = torch.where(
+            active.on, added, torch.zeros((), dtype=added.dtype, device=added.device)
+        )
     return added.to(hidden.dtype)

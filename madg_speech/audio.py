@@ -58,19 +58,29 @@ def load_audio(source: Source, *, start: float | None = None, end: float | None 
         ValueError: ``start`` and ``end`` are no interval.
     """
     waveform = np.concatenate(list(stream_audio(source, start=start, end=end)))
-    seconds = len(waveform) / SAMPLE_RATE
+    check_audible(_name(source), len(waveform) / SAMPLE_RATE, float(np.abs(waveform).max()))
+    return waveform
+
+
+def check_audible(name: str, seconds: float, peak: float) -> None:
+    """Judge audio of which all that is known is its length and its largest absolute sample.
+
+    Raises:
+        AudioError: shorter than ``MIN_SECONDS``, or nowhere over ``SILENCE_DB``.
+    """
     if seconds < MIN_SECONDS:
-        raise AudioError(
-            f"{_name(source)}: {seconds:.3f} s of audio; at least {MIN_SECONDS} s are needed"
-        )
-    peak = float(np.abs(waveform).max())
-    if peak < 10 ** (SILENCE_DB / 20):
+        raise AudioError(f"{name}: {seconds:.3f} s of audio; at least {MIN_SECONDS} s are needed")
+    if is_silent(peak):
         level = f"{20 * math.log10(peak):.0f} dBFS" if peak else "digital zero"
         raise AudioError(
-            f"{_name(source)}: silent (peak {level} in {seconds:.1f} s, expected over "
+            f"{name}: silent (peak {level} in {seconds:.1f} s, expected over "
             f"{SILENCE_DB:.0f} dBFS); check the recording, or amplify it"
         )
-    return waveform
+
+
+def is_silent(peak: float) -> bool:
+    """Whether audio with this largest absolute sample counts as silence."""
+    return peak < 10 ** (SILENCE_DB / 20)
 
 
 def stream_audio(
@@ -246,7 +256,7 @@ def _decoded(file: BinaryIO, name: str) -> Iterator[tuple[Waveform, int]]:
         for piece, rate in _by_soundfile(file, name):
             some = True
             yield piece, rate
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name that ends in .raw
         if some:
             _log.warning("%s: damaged, the rest is left out (%s)", name, error)
     if not some:
@@ -282,7 +292,8 @@ def _container(file: BinaryIO, name: str) -> Iterator[av.container.InputContaine
         )
     except (av.FFmpegError, ValueError):
         raise AudioError(
-            f"{name}: not an audio file that can be read (wav, flac, ogg, mp3, m4a, mp4, webm)"
+            f"{name}: not an audio file that can be read (wav, flac, ogg, mp3, m4a, mp4, webm), "
+            "or cut off before the first sound; play it elsewhere to see which"
         ) from None
     with container:
         if not container.streams.audio:
@@ -335,7 +346,7 @@ def _header_seconds(file: BinaryIO, name: str) -> float | None:
         with soundfile.SoundFile(file) as sound:
             if 0 < sound.frames < _UNKNOWN:
                 return float(sound.frames / _checked_rate(sound.samplerate, name))
-    except soundfile.SoundFileError:
+    except (soundfile.SoundFileError, TypeError):
         pass
     file.seek(0)
     with _container(file, name) as container:

@@ -42,7 +42,9 @@ class SourceConfig(Section):
     init: Literal["near-identity", "original"] = Field(
         "near-identity", description="Start of madg and madg-ls; original is the authors' own."
     )
-    per_layer: bool = Field(False, description="two-stage: a table for each layer, not one for all.")
+    per_layer: bool = Field(
+        False, description="two-stage: a table for each layer, not one for all."
+    )
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: features dropped.")
     vector_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: whole vectors dropped.")
 
@@ -68,7 +70,9 @@ class TrainingConfig(Section):
     """Optimisation."""
 
     steps: int = Field(2000, gt=0, description="Optimiser steps.")
-    seconds_per_batch: float = Field(45.0, gt=0, description="Audio in one batch, padding included.")
+    seconds_per_batch: float = Field(
+        45.0, gt=0, description="Audio in one batch, padding included."
+    )
     gradient_accumulation: int = Field(1, gt=0, description="Batches a step and process.")
     languages_per_batch: int | None = Field(
         None, gt=0, description="So many languages in a batch; any number when left out."
@@ -101,7 +105,8 @@ class PretrainConfig(Section):
     data: DataConfig
     training: TrainingConfig = TrainingConfig()
     init_from: str | None = Field(
-        None, description="Checkpoint whose head and adapters are the start (a static one for two-stage)."
+        None,
+        description="Checkpoint whose head and adapters are the start (a static one for two-stage).",
     )
     output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")
 
@@ -117,7 +122,9 @@ def find_config(path: Path) -> Path:
     return packaged
 
 
-def load_config(path: Path | str, model: type[Model], overrides: dict[str, Any] | None = None) -> Model:
+def load_config(
+    path: Path | str, model: type[Model], overrides: dict[str, Any] | None = None
+) -> Model:
     """Read a YAML file; ``inherit: other.yaml`` (relative to it) supplies what it leaves out.
 
     Raises:
@@ -161,15 +168,18 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _unknown_keys(values: dict[str, Any], model: type[BaseModel]) -> Iterator[tuple[str, str | None]]:
+def _unknown_keys(
+    values: dict[str, Any], model: type[BaseModel]
+) -> Iterator[tuple[str, str | None]]:
     for key, value in values.items():
         field = model.model_fields.get(key)
         if field is None:
             near = difflib.get_close_matches(str(key), model.model_fields, 1, 0.4)
             yield str(key), near[0] if near else None
-        elif isinstance(value, dict) and isinstance(field.annotation, type):
-            if issubclass(field.annotation, BaseModel):
-                yield from (
-                    (f"{key}.{inner}", near and f"{key}.{near}")
-                    for inner, near in _unknown_keys(value, field.annotation)
-                )
+            continue
+        section = field.annotation
+        if isinstance(value, dict) and isinstance(section, type) and issubclass(section, BaseModel):
+            yield from (
+                (f"{key}.{inner}", near and f"{key}.{near}")
+                for inner, near in _unknown_keys(value, section)
+            )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from rapidfuzz import fuzz, process
-
 from madg_speech.errors import UnknownLanguageError
 from madg_speech.language_data import tables
+from madg_speech.language_data.names import codes_by_name, fold, nearest
 
 ScriptType = Literal["alphabet", "abugida", "abjad", "logographic", "syllabary", "unknown"]
 
@@ -21,7 +19,6 @@ _TAG = re.compile(
     r"(?P<language>[a-z]{2,3})(-(?P<extended>[a-z]{3}))?(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?"
     r"(-([a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(-[a-z0-9](-[a-z0-9]{2,8})+)*"
 )
-_QUALIFIER = re.compile(r"\s*\([^)]*\)$")
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ def resolve(query: str, notify: Callable[[str], None] | None = None) -> Language
         notify: called with a sentence for each choice that the user should hear of.
 
     Raises:
-        UnknownLanguageError: no such code or name (with near matches), a name that several languages
-            share, or a language without a URIEL entry (with the two ways in).
+        UnknownLanguageError: no such code or name (with near matches), a name that several
+            languages share, or a language without a URIEL entry (with the two ways in).
     """
     tell = notify or (lambda _: None)
     text = query.strip()
@@ -84,19 +81,19 @@ def all_languages() -> tuple[Language, ...]:
 def clade_members(clade: str) -> tuple[Language, ...]:
     """Languages below a Glottolog clade, in order of code.
 
-    A clade of exactly this name (but for case) wins; otherwise every clade that has it as a whole
-    word counts (``Bantu`` finds ``Narrow Bantu``).
+    A clade of exactly this name (but for case) wins; otherwise every clade whose name ends in it
+    counts (``Bantu`` finds ``Narrow Bantu``, not the creoles of ``Bantu Layer ...``).
 
     Raises:
         UnknownLanguageError: no lineage holds such a clade; names near matches.
     """
-    wanted = _fold(clade)
-    clades = {name: _fold(name) for lang in all_languages() for name in lang.lineage}
+    wanted = fold(clade)
+    clades = {name: fold(name) for lang in all_languages() for name in lang.lineage}
     chosen = {name for name, folded in clades.items() if folded == wanted} or {
-        name for name, folded in clades.items() if wanted and f" {wanted} " in f" {folded} "
+        name for name, folded in clades.items() if wanted and folded.endswith(f" {wanted}")
     }
     if not chosen:
-        near = _nearest(wanted, {folded: name for name, folded in clades.items()})
+        near = nearest(clade.strip().title(), clades)
         raise UnknownLanguageError(
             f"no clade named {clade!r} in Glottolog's lineages{_did_you_mean(near)}"
         )
@@ -105,10 +102,12 @@ def clade_members(clade: str) -> tuple[Language, ...]:
 
 def search(text: str) -> tuple[Language, ...]:
     """Languages whose code is ``text`` or one of whose English names contains it."""
-    wanted = _fold(text)
+    wanted = fold(text)
     if not wanted:
         return ()
-    found = {iso for name, isos in _names().items() if wanted in name for iso in isos} | {wanted}
+    found = {iso for name, isos in codes_by_name().items() if wanted in name for iso in isos} | {
+        wanted
+    }
     return tuple(_language(iso) for iso in sorted(found & tables.places().keys()))
 
 
@@ -131,9 +130,9 @@ def _choose(given: str, text: str, tell: Callable[[str], None]) -> Language:
     members = [iso for iso in _members(given) if iso in entries]
     hint = f" It has entries for {', '.join(members[:6])}." if members else ""
     raise UnknownLanguageError(
-        f"{given} ({name}) is a language, but URIEL has no typological entry for it.{hint} Two ways "
-        "in: --vector FILE (289 numbers of your own, in URIEL's feature order) or --adapter DIR (an "
-        "adapter made for it elsewhere)"
+        f"{given} ({name}) is a language, but URIEL has no typological entry for it.{hint} Two "
+        "ways in: --vector FILE (289 numbers of your own, in URIEL's feature order) or --adapter "
+        "DIR (an adapter made for it elsewhere)"
     )
 
 
@@ -153,7 +152,7 @@ def _tagged(text: str) -> tuple[str, str | None]:
 
 
 def _named(text: str) -> str | None:
-    isos = _names().get(_fold(text), ())
+    isos = codes_by_name().get(fold(text), ())
     # Swahili names a macrolanguage and its standard variety: one language all the same.
     if len({_individual(iso) for iso in isos}) > 1:
         listed = ", ".join(f"{iso} ({tables.iso_name(iso) or _language(iso).name})" for iso in isos)
@@ -165,7 +164,7 @@ def _named(text: str) -> str | None:
 
 def _named_exactly(text: str) -> str | None:
     """The one language whose English name is spelt so, capital letter and all (Mon, not mon)."""
-    isos = _names().get(_fold(text), ()) if text[:1].isupper() and not text.isupper() else ()
+    isos = codes_by_name().get(fold(text), ()) if text[:1].isupper() and not text.isupper() else ()
     return isos[0] if len(isos) == 1 else None
 
 
@@ -205,55 +204,17 @@ def _language(iso: str) -> Language:
     )
 
 
-def _fold(text: str) -> str:
-    """Case, accents and punctuation away, so that spelling habits do not matter."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    kept = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    return " ".join(kept.split())
-
-
-@cache
-def _names() -> dict[str, tuple[str, ...]]:
-    """Folded English name -> codes. A better source's reading of a name shuts out the lesser ones'."""
-    iso = tables.iso_languages()
-    places = tables.places()
-    sources = [
-        [(lang.name, code) for code, lang in iso.items()],
-        [(name, code) for code, name in tables.english_names().items()],
-        [(name, code) for name, code in tables.everyday_names().items()],
-        [(_QUALIFIER.sub("", lang.name), code) for code, lang in iso.items()],
-        [(name, code) for code, lang in iso.items() for name in lang.other_names()],
-        [(place.name, code) for code, place in places.items() if place],
-        [(tables.iso_name(code) or "", code) for code in places if code not in iso],
-    ]
-    names: dict[str, tuple[str, ...]] = {}
-    for source in sources:
-        fresh: dict[str, list[str]] = {}
-        for name, code in source:
-            folded = _fold(name)
-            if folded and folded not in names and code not in fresh.setdefault(folded, []):
-                fresh[folded].append(code)
-        names.update({name: tuple(sorted(codes)) for name, codes in fresh.items() if codes})
-    return names
-
-
 def _unknown(query: str) -> str:
-    near = _nearest(_fold(query), {name: name for name in _names()})
-    shown = [f"{_names()[name][0]} ({name.title()})" for name in near]
+    near = nearest(fold(query), codes_by_name())
+    found = {codes_by_name()[name][0]: name.title() for name in reversed(near)}
+    shown = [f"{code} ({name})" for code, name in reversed(found.items())]
     if len(query) <= 3:
-        codes = process.extract(
-            query.lower(), sorted(tables.places()), scorer=fuzz.ratio, limit=3, score_cutoff=60
-        )
-        shown = [f"{code} ({_language(code).name})" for code, _, _ in codes] + shown[:2]
+        codes = nearest(query.lower(), sorted(tables.places()), limit=3)
+        shown = [f"{code} ({_language(code).name})" for code in codes] + shown[:2]
     return (
-        f"unknown language {query!r}{_did_you_mean(shown)}. Expected an ISO 639 code (swh, sw), a tag "
-        "(sw-KE) or an English name (Swahili); `madg-speech languages TEXT` searches"
+        f"unknown language {query!r}{_did_you_mean(shown)} (expected an ISO 639 code like swh or "
+        "sw, a tag like sw-KE, or an English name; `madg-speech languages TEXT` searches)"
     )
-
-
-def _nearest(wanted: str, choices: dict[str, str]) -> list[str]:
-    found = process.extract(wanted, list(choices), scorer=fuzz.ratio, limit=4, score_cutoff=70)
-    return [choices[name] for name, _, _ in found]
 
 
 def _did_you_mean(near: list[str]) -> str:

@@ -14,9 +14,8 @@ Group = Literal["trained", "clade", "family", "unrelated"]
 def training_group(language: str, trained: Iterable[str]) -> Group:
     """Trained itself; its clade has a trained member; only its family has; or none.
 
-    Clade is the third level of the Glottolog lineage where there is one (Indo-European > Classical
-    Indo-European > Germanic gives Germanic), else the innermost; family is the first level. A language that is its own family is
-    unrelated to all others.
+    Clade is the third level of the Glottolog lineage where there is one, else the innermost; family
+    is the first level. A language that is its own family is unrelated to all others.
     """
     trained = set(trained)
     if language in trained:

@@ -1,50 +1,32 @@
-"""Typological vectors: the 289 URIEL features of a language, how much of them was observed, distances.
+"""Typological vectors: a language's 289 URIEL features, how many were observed, distances.
 
-URIEL and lang2vec: Littell et al., EACL 2017. The vector is lang2vec's ``syntax_knn + phonology_knn +
-inventory_knn``; its data files are read directly, since the package cannot be imported without
-``pkg_resources``.
+URIEL and lang2vec: Littell et al., EACL 2017. The vector is lang2vec's ``syntax_knn``,
+``phonology_knn`` and ``inventory_knn``, in that order.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.errors import ConfigError, DataError, UnknownLanguageError
-from madg_speech.language_data.tables import package_folder
+from madg_speech.language_data.uriel import BLOCKS, read_uriel
 
 Floats = NDArray[np.float32]
-
-BLOCKS = {"syntax": "S_", "phonology": "P_", "inventory": "INV_"}
-"""The blocks in the order in which they stand in the vector, and their feature-name prefixes."""
 
 # URIEL keeps part of its facts under macro codes: WALS' Latvian is lav, and lvs is guesswork. Where
 # the individual code has under half of the macro code's observed features, and both mean the same
 # standard language, its vector is the macro code's row.
 DESCRIBED_BY = {
     "arb": "ara", "ekk": "est", "gaz": "orm", "gom": "kok", "lvs": "lav",
-    "npi": "nep", "ory": "ori", "pbt": "pus", "pnb": "lah", "twi": "aka",
+    "npi": "nep", "ory": "ori", "pbt": "pus", "twi": "aka",
 }  # fmt: skip
-
-
-class _Table(NamedTuple):
-    """URIEL as read: codes [n], feature names [289], values [n, 289] and which were observed."""
-
-    isos: NDArray[np.str_]
-    features: NDArray[np.str_]
-    values: Floats
-    observed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -92,7 +74,7 @@ class Typology:
         return np.stack([self._rows[iso] for iso in isos])
 
     def with_vector(self, iso: str, vector: Floats) -> Typology:
-        """This typology with one vector [dim] added, or put in place of the one it has for ``iso``."""
+        """This typology with one vector [dim] added, or replaced if it has ``iso``."""
         given = np.asarray(vector, np.float32)
         if given.shape != (self.dim,):
             raise DataError(f"vector for {iso}: expected {self.dim} numbers, got {given.shape}")
@@ -108,12 +90,12 @@ def load_typology(name: str = "uriel") -> Typology:
     """
     if name != "uriel":
         raise ConfigError(f"unknown typology {name!r}: expected 'uriel'")
-    table = _table()
+    table = read_uriel()
     return Typology(name, table.features.tolist(), {i: table.values[r] for i, r in _rows().items()})
 
 
 def read_vector(path: Path | str) -> Floats:
-    """A user's own URIEL vector, float32 [289]: a JSON list, a ``.npy`` array, or numbers in a text.
+    """A user's own vector, float32 [289], from a JSON list, a ``.npy`` array or a text of numbers.
 
     Raises:
         DataError: not readable so, not 289 numbers, or a number outside [0, 1]; names the file.
@@ -141,7 +123,7 @@ def read_vector(path: Path | str) -> Floats:
 
 
 def described_by(iso: str) -> str:
-    """The URIEL code whose row is the vector of ``iso``: itself, but for those in ``DESCRIBED_BY``."""
+    """The URIEL code whose row serves as the vector of ``iso``: itself, mostly."""
     return DESCRIBED_BY.get(iso, iso)
 
 
@@ -157,7 +139,7 @@ def observed_share_by_block(iso: str) -> dict[str, float]:
 
 
 def distances(iso: str, others: Sequence[str]) -> NDArray[np.float64]:
-    """Share of the 289 features in which ``iso`` differs from each of ``others``, float64 [n] in [0, 1].
+    """Share of the 289 features in which ``iso`` differs from each of ``others``, float64 [n].
 
     This is L1 divided by the number of features, and on URIEL's 0/1 values the normalised Hamming
     distance: 10 of 289 features apart is 0.035. L1 is also what MAD-G's code picks the nearest
@@ -165,11 +147,11 @@ def distances(iso: str, others: Sequence[str]) -> NDArray[np.float64]:
     """
     typology = load_typology()
     difference = np.abs(typology.vectors(others) - typology.vectors([iso]))
-    return difference.mean(axis=1, dtype=np.float64)
+    return np.asarray(difference.mean(axis=1, dtype=np.float64))
 
 
 def nearest(iso: str, among: Iterable[str], k: int) -> list[Neighbour]:
-    """The ``k`` languages ``among`` those given that are least distant from ``iso`` (itself left out).
+    """The ``k`` languages ``among`` those given least distant from ``iso``, itself left out.
 
     Equally distant languages come with the better observed one first, then by code.
     """
@@ -223,46 +205,16 @@ def _enough(pool: Sequence[str], n: int) -> None:
 def _observed(iso: str) -> NDArray[np.bool_]:
     if iso not in _rows():
         raise UnknownLanguageError(f"URIEL has no entry for {iso!r}")
-    return _table().observed[_rows()[iso]]
+    observed: NDArray[np.bool_] = read_uriel().observed[_rows()[iso]]
+    return observed
 
 
+@cache
 def _block(prefix: str) -> NDArray[np.bool_]:
-    return np.char.startswith(_table().features, prefix)
+    return np.asarray(np.char.startswith(read_uriel().features, prefix))
 
 
 @cache
 def _rows() -> dict[str, int]:
-    rows = {str(iso): row for row, iso in enumerate(_table().isos)}
+    rows = {str(iso): row for row, iso in enumerate(read_uriel().isos)}
     return rows | {iso: rows[macro] for iso, macro in DESCRIBED_BY.items()}
-
-
-@cache
-def _table() -> _Table:
-    """URIEL from the cache, or from lang2vec's files (0.6 s) with an attempt to cache it."""
-    kept = cache_dir() / f"uriel-lang2vec-{version('lang2vec')}.npz"
-    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return _read_cached(kept)
-    table = _read_lang2vec(package_folder("lang2vec") / "data")
-    with suppress(OSError), atomic_path(kept) as draft:
-        np.savez_compressed(draft, **table._asdict())
-    return table
-
-
-def _read_cached(path: Path) -> _Table:
-    with np.load(path, allow_pickle=False) as kept:
-        return _Table(**{field: kept[field] for field in _Table._fields})
-
-
-def _read_lang2vec(folder: Path) -> _Table:
-    with np.load(folder / "feature_predictions.npz", allow_pickle=False) as predicted:
-        isos, names, values = (predicted[key] for key in ("langs", "feats", "data"))
-    with np.load(folder / "features.npz", allow_pickle=False) as sources:
-        # [language, feature, source], -1 where the source is silent.
-        stated = (sources["data"] != -1).any(axis=2)
-        if not (np.array_equal(sources["langs"], isos) and np.array_equal(sources["feats"], names)):
-            raise DataError(f"{folder}: features.npz and feature_predictions.npz do not match")
-    # Blocks lie mixed in the files: they are told apart by name, and keep their order within.
-    columns = np.concatenate(
-        [np.flatnonzero(np.char.startswith(names, prefix)) for prefix in BLOCKS.values()]
-    )
-    return _Table(isos, names[columns], values[:, columns, 0], stated[:, columns])

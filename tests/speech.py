@@ -29,7 +29,9 @@ def speak(text: str, seconds_per_letter: float = 0.12) -> np.ndarray:
     return np.concatenate(tones).astype(np.float32)
 
 
-def write_corpus(folder: Path, languages: tuple[str, ...] = ("swh", "yor"), copies: int = 2) -> Path:
+def write_corpus(
+    folder: Path, languages: tuple[str, ...] = ("swh", "yor"), copies: int = 2
+) -> Path:
     """A manifest of the words above."""
     rows = []
     for language in languages:
@@ -40,7 +42,9 @@ def write_corpus(folder: Path, languages: tuple[str, ...] = ("swh", "yor"), copi
             noise = np.random.default_rng(i).normal(0, 1e-3, wave.size).astype(np.float32)
             soundfile.write(audio, wave + noise, RATE)
             rows.append(
-                Utterance(f"{language}-{i}", audio, word, language, wave.size / RATE, license="CC0-1.0")
+                Utterance(
+                    f"{language}-{i}", audio, word, language, wave.size / RATE, license="CC0-1.0"
+                )
             )
     write_manifest(folder / "m.jsonl", rows)
     return folder / "m.jsonl"

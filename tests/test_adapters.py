@@ -9,7 +9,9 @@ from madg_speech.adapters import ActiveAdapters, AdapterWeights, bottleneck
 from madg_speech.errors import CheckpointError
 
 
-def weights(languages: int, layers: tuple[int, ...] = (1, 3), h: int = 6, b: int = 2, seed: int = 0):
+def weights(
+    languages: int, layers: tuple[int, ...] = (1, 3), h: int = 6, b: int = 2, seed: int = 0
+):
     draw = torch.Generator().manual_seed(seed)
     n = len(layers)
     return AdapterWeights(
@@ -48,7 +50,11 @@ def test_mixed_batch_equals_rows_alone(index: list[int]) -> None:
             assert torch.equal(together[row], torch.zeros(5, 6))
             continue
         one = AdapterWeights(
-            w.layers, *(getattr(w, n)[language : language + 1] for n in ("down", "down_bias", "up", "up_bias"))
+            w.layers,
+            *(
+                getattr(w, n)[language : language + 1]
+                for n in ("down", "down_bias", "up", "up_bias")
+            ),
         )
         alone = bottleneck(hidden[row : row + 1], 3, ActiveAdapters.select(one, [0]))
         torch.testing.assert_close(together[row], alone[0], atol=1e-5, rtol=1e-5)
@@ -71,5 +77,5 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_adapter(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="a.safetensors"):
+    with pytest.raises(CheckpointError, match=r"a\.safetensors"):
         AdapterWeights.load(tmp_path / "a.safetensors")

@@ -24,7 +24,10 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (GOOD + "sauce: {kind: static}\n", ["c.yaml", "'sauce'", "'source'"]),
-        (GOOD + "training: {learning_rat: 1}\n", ["training.learning_rat", "training.learning_rate"]),
+        (
+            GOOD + "training: {learning_rat: 1}\n",
+            ["training.learning_rat", "training.learning_rate"],
+        ),
         (GOOD + "source: {kind: magd}\n", ["source.kind", "magd"]),
         (GOOD + "training: {steps: -3}\n", ["training.steps", "-3"]),
         ("output: run\n", ["data"]),

@@ -32,4 +32,6 @@ def test_padded_frames_do_not_matter() -> None:
     logits = torch.randn(1, 12, 5, generator=draw)
     labels = torch.tensor([[1, 3]])
     short = ctc_loss({"logits": logits[:, :9], "lengths": torch.tensor([9])}, labels)
-    torch.testing.assert_close(ctc_loss({"logits": logits, "lengths": torch.tensor([9])}, labels), short)
+    torch.testing.assert_close(
+        ctc_loss({"logits": logits, "lengths": torch.tensor([9])}, labels), short
+    )

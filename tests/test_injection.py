@@ -22,7 +22,9 @@ def mel(*seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
     return features, lengths
 
 
-def test_adapters_off_is_bit_identical_to_transformers(tiny_whisper: Path, model: AdaptedModel) -> None:
+def test_adapters_off_is_bit_identical_to_transformers(
+    tiny_whisper: Path, model: AdaptedModel
+) -> None:
     plain = WhisperModel.from_pretrained(tiny_whisper).encoder.eval()
     features, lengths = mel(30, 30)
     expected = plain(features).last_hidden_state
@@ -58,11 +60,15 @@ def test_mixed_batch_equals_per_language_runs(tiny_whisper: Path, kind: str) -> 
 def test_alone_equals_itself_in_a_padded_batch(model: AdaptedModel) -> None:
     features, lengths = mel(0.5, 3.0, 1.7)
     batch = model(lengths, ["swh", "yor", "swh"], features=features)
-    for i, (language, length) in enumerate(zip(["swh", "yor", "swh"], lengths.tolist(), strict=True)):
+    for i, (language, length) in enumerate(
+        zip(["swh", "yor", "swh"], lengths.tolist(), strict=True)
+    ):
         alone = model(lengths[i : i + 1], [language], features=features[i : i + 1, :, :length])
         frames = int(alone["lengths"][0])
         assert frames == length // 2 == int(batch["lengths"][i])
-        torch.testing.assert_close(batch["logits"][i, :frames], alone["logits"][0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            batch["logits"][i, :frames], alone["logits"][0], atol=1e-4, rtol=1e-4
+        )
 
 
 def test_only_source_and_head_get_gradients(model: AdaptedModel) -> None:
@@ -95,9 +101,9 @@ def test_captured_hidden_states_are_the_adapted_ones(model: AdaptedModel) -> Non
 
 def test_detach_leaves_nothing_behind(tiny_whisper: Path, tmp_path: Path) -> None:
     backbone = WhisperBackbone.from_pretrained(str(tiny_whisper))
-    before = {name for name in backbone.state_dict()}
+    before = set(backbone.state_dict())
     injection = Injection(list(backbone.layers), (1, 3))
-    assert {name for name in backbone.state_dict()} == before
+    assert set(backbone.state_dict()) == before
     assert any(layer._forward_hooks for layer in backbone.layers)
     injection.detach()
     assert not any(layer._forward_hooks for layer in backbone.layers)

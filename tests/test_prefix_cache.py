@@ -20,8 +20,14 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 def fill(model: AdaptedModel, files: dict[str, Path], limit_gb: float = 1.0) -> PrefixCache:
     cache = PrefixCache(model)
-    seconds = {key: load_audio(path).size / 16000 for key, path in files.items() if path.stat().st_size > 99}
-    cache.fill(model, files, {key: seconds.get(key, 1.0) for key in files}, limit_gb, seconds_per_batch=3)
+    seconds = {
+        key: load_audio(path).size / 16000
+        for key, path in files.items()
+        if path.stat().st_size > 99
+    }
+    cache.fill(
+        model, files, {key: seconds.get(key, 1.0) for key in files}, limit_gb, seconds_per_batch=3
+    )
     return cache
 
 
@@ -82,7 +88,9 @@ def test_too_large_is_refused_before_it_starts(model: AdaptedModel, files: dict[
     assert not PrefixCache(model).index
 
 
-def test_a_broken_file_is_named_and_the_rest_is_done(model: AdaptedModel, files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_broken_file_is_named_and_the_rest_is_done(
+    model: AdaptedModel, files: dict[str, Path], tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF")
     with pytest.raises(AudioError, match=r"1 files .*broken\.wav"):

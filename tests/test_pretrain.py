@@ -45,15 +45,30 @@ def losses(folder: Path) -> list[float]:
 def test_a_run_learns_and_leaves_a_checkpoint(
     tiny_whisper: Path, manifest: Path, tmp_path: Path, cached: bool
 ) -> None:
-    training = {"steps": 60, "learning_rate": 1e-2, "eval_every": 30, "cache_prefix": cached, "mask_time": 0}
+    training = {
+        "steps": 60,
+        "learning_rate": 1e-2,
+        "eval_every": 30,
+        "cache_prefix": cached,
+        "mask_time": 0,
+    }
     config = settings(
-        tiny_whisper, manifest, tmp_path / "run", training=training, source={"kind": "madg-ls", "bottleneck": 8}
+        tiny_whisper,
+        manifest,
+        tmp_path / "run",
+        training=training,
+        source={"kind": "madg-ls", "bottleneck": 8},
     )
     folder = run(config)
     history = losses(tmp_path / "run")
     assert all(math.isfinite(loss) for loss in history)
     assert history[-1] < 0.8 * history[0]
-    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors", "vocab.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "vocab.json",
+    ]
     model = AdaptedModel.from_pretrained(folder)
     assert model.spec.languages == ("swh", "yor")
     assert "CC0-1.0" in (folder / "README.md").read_text()
@@ -85,7 +100,9 @@ def test_two_stages_begin_where_the_static_one_ended(
 def test_dev_scores_are_grouped_and_stored(tiny_whisper: Path, tmp_path: Path) -> None:
     train = write_corpus(tmp_path / "train", ("swh",))
     dev = write_corpus(tmp_path / "dev", ("deu",))
-    config = settings(tiny_whisper, train, tmp_path / "run", data={"train": [str(train)], "dev": [str(dev)]})
+    config = settings(
+        tiny_whisper, train, tmp_path / "run", data={"train": [str(train)], "dev": [str(dev)]}
+    )
     folder = run(config)
     model = AdaptedModel.from_pretrained(folder)
     assert set(model.spec.expected_cer) == {"unrelated"}
@@ -93,7 +110,9 @@ def test_dev_scores_are_grouped_and_stored(tiny_whisper: Path, tmp_path: Path) -
     assert "| deu |" in (folder / "README.md").read_text()
 
 
-def test_a_run_folder_is_never_overwritten(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:
+def test_a_run_folder_is_never_overwritten(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
     config = settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1})
     with pytest.raises(ConfigError, match="no run to resume"):
         run(config, resume=True)
@@ -112,9 +131,14 @@ def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_pat
     manifest.write_text("\n".join([*lines, json.dumps(silent), json.dumps(crowded)]))
     run(settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1}))
     counted = json.loads((tmp_path / "run" / "run.json").read_text())["left_out"]
-    assert counted["train"] == {"whose text romanises to nothing": 1, "with more text than CTC frames": 1}
+    assert counted["train"] == {
+        "whose text romanises to nothing": 1,
+        "with more text than CTC frames": 1,
+    }
     listed = (tmp_path / "run" / "left_out.jsonl").read_text().splitlines()
-    assert {(entry["id"], entry["reason"], entry["split"]) for entry in map(json.loads, listed)} == {
+    assert {
+        (entry["id"], entry["reason"], entry["split"]) for entry in map(json.loads, listed)
+    } == {
         ("no-text", "whose text romanises to nothing", "train"),
         ("crowded", "with more text than CTC frames", "train"),
     }
@@ -134,7 +158,14 @@ def test_progress_is_one_readable_line_per_log(
     tiny_whisper: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dev = write_corpus(tmp_path / "dev", ("deu",), copies=1)
-    run(settings(tiny_whisper, manifest, tmp_path / "run", data={"train": [str(manifest)], "dev": [str(dev)]}))
+    run(
+        settings(
+            tiny_whisper,
+            manifest,
+            tmp_path / "run",
+            data={"train": [str(manifest)], "dev": [str(dev)]},
+        )
+    )
     output = capsys.readouterr()
     steps = [line for line in output.err.splitlines() if line.startswith("step ")]
     number = r"\d+\.\d+"

@@ -112,7 +112,9 @@ class WhisperBackbone(nn.Module):
     def _key_mask(self, hidden: Tensor, lengths: Tensor) -> Tensor | None:
         # No mask at all on unpadded batches keeps them bit-identical to plain transformers.
         frames = hidden.shape[1]
-        padded = torch.arange(frames, device=hidden.device)[None] >= lengths[:, None].to(hidden.device)
+        padded = torch.arange(frames, device=hidden.device)[None] >= lengths[:, None].to(
+            hidden.device
+        )
         if not bool(padded.any()):
             return None
         mask = torch.zeros(padded.shape, dtype=hidden.dtype, device=hidden.device)

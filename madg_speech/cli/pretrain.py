@@ -14,7 +14,8 @@ app = typer.Typer()
 @app.command()
 def pretrain(
     config: Annotated[
-        Path, typer.Option(help="YAML file; see recipes/. `recipes/...` is also found in the wheel.")
+        Path,
+        typer.Option(help="YAML file; see recipes/. `recipes/...` is also found in the wheel."),
     ],
     data_root: Annotated[
         Path | None,

@@ -68,7 +68,7 @@ def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         place = root / Path(os.path.expandvars(pattern)).expanduser()
-        matches = sorted(glob.glob(str(place), recursive=True))
+        matches = sorted(glob.glob(str(place), recursive=True))  # noqa: PTH207 (place may be absolute)
         if not matches:
             raise ManifestError(f"no manifest matches {place}")
         found += [Path(match) for match in matches]

@@ -46,7 +46,8 @@ class PrefixCache:
         offset, frames = self.index[audio_hash]
         if self._map is None:
             self._map = np.memmap(self.states, np.float16, "r").reshape(-1, self.width)
-        return self._map[offset : offset + frames]
+        states: np.ndarray = self._map[offset : offset + frames]
+        return states
 
     def fill(
         self,

@@ -1,1 +1,1 @@
-"""Facts about languages kept with the package, and the readers of the packages that hold the rest."""
+"""Facts about languages: files kept here, and readers of the packages that hold the rest."""

@@ -11,9 +11,9 @@ Sources, all shipped by pip packages or stored beside this file:
 - ``scripts.json``: ISO 15924 code to script type. Hangul and Yi, like kana with kanji, resist a
   single type; they are filed as alphabet, syllabary and logographic;
 - ``known_to.json``: languages that a backbone was trained on. ``whisper``: the 100 of transformers'
-  ``tokenization_whisper.LANGUAGES``. ``xls-r``: the model card of facebook/wav2vec2-xls-r-300m, whose
-  126 tags fall together in 125 languages here (the paper counts 128 with regional variants); its
-  non-standard tags kb, lm and tp are read as Kabyle, Luxembourgish and Tok Pisin. Filipino is
+  ``tokenization_whisper.LANGUAGES``. ``xls-r``: the model card of facebook/wav2vec2-xls-r-300m,
+  whose 126 tags fall together in 125 languages here (the paper counts 128 with regional variants);
+  its non-standard tags kb, lm and tp are read as Kabyle, Luxembourgish and Tok Pisin. Filipino is
   filed with Tagalog in both;
 - ``aliases.json``: everyday names and one old code that none of these lists.
 """
@@ -52,7 +52,7 @@ def read_json(name: str) -> Any:
 
 
 def package_folder(package: str) -> Path:
-    """Where an installed package lies, without importing it (lang2vec cannot be imported at all)."""
+    """Where an installed package lies, without importing it (lang2vec may not import)."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"{package} is not installed: pip install {package}")
@@ -81,12 +81,13 @@ def code_aliases() -> dict[str, str]:
         for old, new in get_global("language_aliases").items()
         if len(old) == 2 and old not in two_letter and two_letter.get(new, new) in iso_languages()
     }
-    return cldr | read_json("aliases.json")["codes"] | bibliographic | two_letter
+    stored: dict[str, str] = read_json("aliases.json")["codes"]
+    return cldr | stored | bibliographic | two_letter
 
 
 @cache
 def places() -> dict[str, Place | None]:
-    """Every code with a URIEL entry (7,970) -> its Glottolog entry; None where URIEL+ has no match."""
+    """Every code with a URIEL entry (7,970) -> its Glottolog entry, None where there is none."""
     folder = package_folder("urielplus") / "database" / "urielplus_csvs"
     with (folder / "uriel_glottocode_map.csv").open(encoding="utf-8", newline="") as lines:
         glottocodes = {row["iso_code"]: row["glottocode"] for row in csv.DictReader(lines)}
@@ -98,7 +99,10 @@ def places() -> dict[str, Place | None]:
         for glottocode, name, latitude, longitude, lineage in rows:
             if glottocode in wanted:
                 clades = tuple(clade for part in lineage.split(",") if (clade := part.strip()))
-                found[glottocode] = Place(name, clades, _degrees(latitude), _degrees(longitude))
+                east = _degrees(longitude)
+                # A few are counted eastwards to 360.
+                east = east - 360 if east is not None and east > 180 else east
+                found[glottocode] = Place(name, clades, _degrees(latitude), east)
     return {iso: found.get(glottocode) for iso, glottocode in glottocodes.items()}
 
 
@@ -138,7 +142,7 @@ def everyday_names() -> dict[str, str]:
 
 
 def script_of(iso: str) -> str | None:
-    """The usual script (ISO 15924) of a language or else of its macrolanguage, from CLDR; or None."""
+    """CLDR's usual script (ISO 15924) of a language or else of its macrolanguage; or None."""
     likely = get_global("likely_subtags")
     lang = iso_languages().get(iso)
     tag = likely.get(iso)

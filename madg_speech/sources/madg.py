@@ -89,7 +89,9 @@ class MadG(WeightSource):
         self.embed = nn.Linear(typology.dim, embedding_size)
         per_layer = layer_embedding_size == 0
         self.layer_embedding = (
-            None if per_layer else nn.Parameter(torch.randn(len(shape.layers), layer_embedding_size))
+            None
+            if per_layer
+            else nn.Parameter(torch.randn(len(shape.layers), layer_embedding_size))
         )
         self.tables = Tables(shape, embedding_size + layer_embedding_size, per_layer, init)
 

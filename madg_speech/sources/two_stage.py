@@ -55,13 +55,19 @@ class TwoStage(WeightSource):
         self.tables = Tables(shape, embedding_size, per_layer, "zero")
         self.feature_dropout = feature_dropout
         self.vector_dropout = vector_dropout
-        mean = torch.from_numpy(typology.vectors(centre)).mean(0) if centre else torch.zeros(typology.dim)
+        mean = (
+            torch.from_numpy(typology.vectors(centre)).mean(0)
+            if centre
+            else torch.zeros(typology.dim)
+        )
         self.mean: Tensor
         self.register_buffer("mean", mean)
 
     def embedding(self, languages: Sequence[str]) -> Tensor:
         """λ(l) of each language: [L, d]."""
-        vectors = torch.from_numpy(self.typology.vectors(languages)).to(self.mean.device) - self.mean
+        vectors = (
+            torch.from_numpy(self.typology.vectors(languages)).to(self.mean.device) - self.mean
+        )
         vectors = nn.functional.dropout(vectors, self.feature_dropout, self.training)
         if self.training:
             kept = torch.rand(len(languages), 1, device=vectors.device) >= self.vector_dropout

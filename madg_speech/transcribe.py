@@ -11,7 +11,7 @@ import torch
 from madg_speech.audio import check_audible, stream_audio
 from madg_speech.conditioning import Conditioning, condition
 from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.errors import AudioError, CheckpointError, ConfigError
+from madg_speech.errors import AudioError, ConfigError
 from madg_speech.model import AdaptedModel, checkpoint_folder
 from madg_speech.windows import Window, cut_windows
 

@@ -12,12 +12,11 @@ import torch
 from madg_speech.audio import SAMPLE_RATE, Waveform, check_audible, stream_audio
 from madg_speech.conditioning import Conditioning, condition
 from madg_speech.decoding.path import Decoder, GreedyDecoder, PathWord
-from madg_speech.errors import AudioError, CheckpointError, ConfigError
-from madg_speech.model import AdaptedModel
+from madg_speech.errors import AudioError, ConfigError
+from madg_speech.model import AdaptedModel, checkpoint_folder
 from madg_speech.transcript import Failure, Segment, Transcript, Word
 from madg_speech.windows import Window, cut_windows
 
-DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 POOL_SECONDS = 600.0  # audio read before windows are sorted by length and batched
 BATCH_SECONDS = 60.0  # audio in one batch, padding included
 FRAME_SECONDS = 0.02  # between two outputs of the encoder
@@ -91,14 +90,8 @@ def load(
         BackboneError: the backbone cannot be found.
         ConfigError: no such device.
     """
-    folder = DEFAULT if checkpoint == "default" else Path(checkpoint)
-    if checkpoint == "default" and not folder.is_dir():
-        raise CheckpointError(
-            "this build of madg-speech carries no default checkpoint: train one with "
-            "`madg-speech pretrain` and give its folder (--checkpoint FOLDER)"
-        )
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = AdaptedModel.from_pretrained(folder, backbone)
+    model = AdaptedModel.from_pretrained(checkpoint_folder(checkpoint), backbone)
     try:
         return Transcriber(model.to(chosen))
     except (RuntimeError, AssertionError) as error:

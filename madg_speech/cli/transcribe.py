@@ -92,7 +92,10 @@ def transcribe(
     ] = None,
     lm_weight: Annotated[float, typer.Option(min=0, help="Weight of the words' scores.")] = 1.0,
     word_score: Annotated[float, typer.Option(help="Added for each word: more makes more.")] = 0.0,
-    checkpoint: Annotated[str, typer.Option(help="`default` or a checkpoint folder.")] = "default",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="`default` or a folder; what ADAPTER was refined from when left out."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Folder or hub id in place of the checkpoint's backbone.")
     ] = None,
@@ -142,8 +145,11 @@ def transcribe(
             say(f"{len(done)} of {total} files done before: skipped (--overwrite does them again)")
         failed = [*work.missing]
         if files:
+            from madg_speech.conditioning import refined_from
             from madg_speech.transcribe import load
 
+            if checkpoint is None:
+                checkpoint = refined_from(adapter) if adapter else "default"
             transcriber = load(checkpoint, backbone, device)
             languages = _conditionings(
                 transcriber, lang, say, adapter_from=adapter_from, vector=vector, adapter=adapter

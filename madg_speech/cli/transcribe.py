@@ -232,7 +232,8 @@ def _decoder(
         return None
     if len(languages) != 1:
         raise ConfigError("--lexicon is of one language: give one --lang, not several or auto")
-    from madg_speech.decoding.lexicon import LexiconDecoder, read_lexicon
+    from madg_speech.decoding.beam import LexiconDecoder
+    from madg_speech.decoding.lexicon import read_lexicon
 
     vocabulary = transcriber.model.vocabulary
     words = read_lexicon(lexicon, vocabulary, languages[0].label)

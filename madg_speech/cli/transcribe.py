@@ -38,7 +38,7 @@ def _parse_time(text: str) -> float:
         parts = []
     if not 1 <= len(parts) <= 3 or any(part < 0 for part in parts):
         raise typer.BadParameter(f"{text!r}: expected seconds, mm:ss or hh:mm:ss")
-    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+    return sum(part * 60.0**place for place, part in enumerate(reversed(parts)))
 
 
 @app.command()

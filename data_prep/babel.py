@@ -1,6 +1,6 @@
 """IARPA Babel language packs (LDC): telephone speech, long recordings transcribed in segments.
 
-Layout (the packs' README; github.com/kaldi-asr/kaldi, egs/babel/s5d/local/prepare_acoustic_training_data.pl):
+Layout (github.com/lhotse-speech/lhotse, lhotse/recipes/babel.py, which reads the packs):
 ``conversational|scripted / training|dev|eval / audio/*.sph`` (or .wav) and ``transcription/*.txt``, in
 which a line ``[seconds]`` stands before and after each line of text. Files are named
 ``BABEL_<phase>_<language>_<speaker>_<date>_<time>_<channel>``. Marks in the text: ``<no-speech>`` and
@@ -19,15 +19,34 @@ from madg_speech.data.rows import SPLITS, LayoutError, Problem, Request, Row, Ro
 
 LICENSE = "LDC"
 USUAL = ("train", "dev", "test")
-# The packs' numbers (LDC catalogue: "IARPA Babel <Language> Language Pack").
-CODES = dict(
-    pair.split("=")
-    for pair in (
-        "101=yue 102=asm 103=ben 104=pbt 105=tur 106=tgl 107=vie 201=hat 202=swh 203=lao 204=tam 205=kmr "
-        "206=zul 207=tpi 301=ceb 302=kaz 303=tel 304=lit 305=gug 306=ibo 307=amh 401=khk 402=jav 403=luo "
-        "404=kat"
-    ).split()
-)
+# The packs' numbers; languages as in lhotse's reader.
+CODES = {
+    "101": "yue",
+    "102": "asm",
+    "103": "ben",
+    "104": "pbt",
+    "105": "tur",
+    "106": "tgl",
+    "107": "vie",
+    "201": "hat",
+    "202": "swh",
+    "203": "lao",
+    "204": "tam",
+    "205": "kmr",
+    "206": "zul",
+    "207": "tpi",
+    "301": "ceb",
+    "302": "kaz",
+    "303": "tel",
+    "304": "lit",
+    "305": "gug",
+    "306": "ibo",
+    "307": "amh",
+    "401": "khk",
+    "402": "jav",
+    "403": "luo",
+    "404": "kat",
+}
 _NAME = re.compile(r"BABEL_\w+_(?P<code>\d{3})_(?P<speaker>\w+)_\d{8}_\d{6}(_(?P<channel>\w+))?")
 _TIME = re.compile(r"\[(\d+(?:\.\d+)?)\]")
 _LOST = re.compile(r"\(\(\)\)|<(?:foreign|overlap|prompt)>|~")

@@ -28,7 +28,9 @@ def rows(path: Path, request: Request) -> Rows:
             continue
         place, split, cells = record
         if not {"audio", "text"} <= cells.keys():
-            raise LayoutError(f"{place}: no columns audio and text; it has {', '.join(sorted(cells))}")
+            raise LayoutError(
+                f"{place}: no columns audio and text; it has {', '.join(sorted(cells))}"
+            )
         audio = audio_cell(cells["audio"], place)
         language = cells.get("original_lang_tag") or request.lang or _folder(place)
         if audio is None:
@@ -36,7 +38,12 @@ def rows(path: Path, request: Request) -> Rows:
             continue
         name = f"{cells.get('book') or 'book'}-{number:06d}"
         yield Row(
-            name, audio, cells["text"] or "", language, split, license=_license(cells.get("license"))
+            name,
+            audio,
+            cells["text"] or "",
+            language,
+            split,
+            license=_license(cells.get("license")),
         )
 
 

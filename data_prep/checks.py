@@ -54,12 +54,24 @@ def check_row(row: Row, iso: str, out: Path) -> Outcome:
             return file
         seconds = duration(file)
     except AudioError:
-        return "audio that cannot be decoded"
+        return _undecodable(row.audio)
     if seconds < MIN_SECONDS:
         return f"audio shorter than {MIN_SECONDS} s"
     if row.seconds and abs(seconds - row.seconds) > max(TOLERANCE, row.seconds / 10):
         return "audio of another length than the corpus says"
     return _relative(file, out), round(seconds, 3)
+
+
+def _undecodable(audio: Path | Embedded) -> str:
+    """FFmpeg decodes shorten in sphere files of 16-bit samples, not of mu-law."""
+    if isinstance(audio, Path):
+        with audio.open("rb") as file:
+            head = file.read(1024)
+        if head.startswith(b"NIST_1A") and b"shorten" in head:
+            return (
+                "sphere file that shorten compressed in a way not read here: unpack it by sph2pipe"
+            )
+    return "audio that cannot be decoded"
 
 
 def _own_file(row: Row, audio: Path | Embedded, folder: Path) -> Path | str:
@@ -92,7 +104,9 @@ def _cut(row: Row, audio: Path, target: Path) -> Path | str:
             count = -1 if row.end is None else round((row.end - start) * rate)
             samples = sound.read(count, dtype="float32", always_2d=True)
         mono = samples.mean(axis=1) if row.channel is None else samples[:, row.channel]
-    except soundfile.SoundFileError:  # shorten-compressed sphere, m4a...: FFmpeg, from the beginning
+    except (
+        soundfile.SoundFileError
+    ):  # shorten-compressed sphere, m4a...: FFmpeg, from the beginning
         if row.channel is not None:
             return "one channel of a file that only FFmpeg decodes: convert it to wav first"
         rate, mono = SAMPLE_RATE, load_audio(audio, start=start, end=row.end)

@@ -118,4 +118,6 @@ def _first_release(folder: Path, splits: tuple[str, ...]) -> Rows:
                 (found for base in ("", table.stem) if (found := folder / base / name).is_file()),
                 folder / name,
             )
-            yield Row(name.removesuffix(".mp3").replace("/", "-"), audio, line[1]["text"], "eng", split)
+            yield Row(
+                name.removesuffix(".mp3").replace("/", "-"), audio, line[1]["text"], "eng", split
+            )

@@ -20,7 +20,15 @@ LICENSE = "CC-BY-4.0"
 # Fula as spoken in Senegal; without the region Nigeria's would be taken.
 CODES = {"ff_sn": "fuc"}
 USUAL = ("train", "dev", "test")
-COLUMNS = ("id", "file_name", "raw_transcription", "transcription", "chars", "num_samples", "gender")
+COLUMNS = (
+    "id",
+    "file_name",
+    "raw_transcription",
+    "transcription",
+    "chars",
+    "num_samples",
+    "gender",
+)
 _CODE = re.compile(r"[a-z]{2,3}(_[a-z]{4})?_([a-z]{2}|\d{3})")
 
 
@@ -38,7 +46,9 @@ def rows(path: Path, request: Request) -> Rows:
                 yield from _table(folder, split, request.scratch)
     tables = find(path, "*.parquet", 4)
     if not folders and not any(_code(table) for table in tables):
-        raise LayoutError(f"{path}: no folder named like af_za with train.tsv, or parquet files, in it")
+        raise LayoutError(
+            f"{path}: no folder named like af_za with train.tsv, or parquet files, in it"
+        )
     for table in tables:
         code = _code(table)
         if code and request.wants(code):

@@ -26,7 +26,9 @@ def rows(path: Path, request: Request) -> Rows:
     folders = sorted({table.parent.parent for table in tables})
     named = [folder for folder in folders if folder.name.startswith("mls_")]
     if not named:
-        raise LayoutError(f"{path}: no folder named mls_<language> with train/transcripts.txt in it")
+        raise LayoutError(
+            f"{path}: no folder named mls_<language> with train/transcripts.txt in it"
+        )
     for folder in named:
         language = folder.name.removeprefix("mls_").removesuffix("_opus")
         if request.wants(language):

@@ -1,8 +1,8 @@
 """OpenSLR's low-resource sets (openslr.org/resources.php): two kinds of tsv, and Kaldi folders.
 
-``line_index.tsv`` (resources 30, 41-44, 63-66, 69-86 ...; also ``line_index_male.tsv``): the file's stem,
-sometimes more, the text; audio below the same folder; stems are ``<set>_<speaker>_<number>``.
-``utt_spk_text.tsv`` (35, 36, 52-54): stem, speaker, text; audio in ``data/<first two letters>/<stem>.flac``.
+``line_index.tsv`` (resources 32, 64 and their like; also ``line_index_male.tsv``): the file's stem,
+sometimes more, the text; stems are ``<set>_<speaker>_<number>``. ``utt_spk_text.tsv`` (52, 53, 54): stem,
+speaker, text. The audio lies anywhere below the table's folder.
 Neither has a header line, neither says its language inside: it is taken from a folder called
 ``asr_javanese`` or ``jv_id_female`` and the like, else from --lang. No set has official splits.
 """
@@ -31,7 +31,9 @@ def rows(path: Path, request: Request) -> Rows:
     tables = find(path, "line_index*.tsv") + find(path, "utt_spk_text.tsv")
     if not tables:
         if not find(path, "wav.scp"):
-            raise LayoutError(f"{path}: no line_index.tsv, utt_spk_text.tsv or wav.scp in it or below")
+            raise LayoutError(
+                f"{path}: no line_index.tsv, utt_spk_text.tsv or wav.scp in it or below"
+            )
         yield from kaldi.rows(path, request)
         return
     for table in tables:

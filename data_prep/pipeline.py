@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import sqlite3
-import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,9 +27,10 @@ from madg_speech.data.lines import Lookup
 from madg_speech.data.rows import Embedded, LayoutError, Problem, Request, Row, Rows
 from madg_speech.data_prep.archives import is_archive, unpack
 from madg_speech.data_prep.checks import Outcome, check_rows
+from madg_speech.data_prep.codes import Codes
 from madg_speech.data_prep.corpora import CORPORA, looks_like
-from madg_speech.errors import ConfigError, DataError, UnknownLanguageError
-from madg_speech.languages import resolve
+from madg_speech.data_prep.journal import Journal
+from madg_speech.errors import ConfigError, DataError
 
 CHUNK = 200  # rows
 CHUNK_BYTES = 16_000_000  # of embedded audio
@@ -117,7 +116,7 @@ def prepare(corpus: str, path: Path, out: Path, options: Options | None = None) 
     out.mkdir(parents=True, exist_ok=True)
     folder = unpack(path, out / "unpacked") if is_archive(path) else path.resolve()
     reader = import_module(CORPORA[corpus].module)
-    languages = _Languages(reader.CODES, options.langs)
+    languages = Codes(reader.CODES, options.langs)
     request = Request(options.lang, options.splits or None, languages.wanted, out / "unpacked")
     run = _Run(corpus, out, replace(options, license=options.license or reader.LICENSE), languages)
     try:
@@ -126,45 +125,10 @@ def prepare(corpus: str, path: Path, out: Path, options: Options | None = None) 
         raise DataError(f"{error}{looks_like(folder, corpus)}") from None
 
 
-class _Languages:
-    """The corpus's codes as ISO 639-3, each looked up once."""
-
-    def __init__(self, codes: dict[str, str], langs: tuple[str, ...]) -> None:
-        self._codes = codes
-        self._found: dict[str, str | None] = {}
-        self.notes: list[str] = []
-        self._wanted = frozenset(self._iso(lang) for lang in langs)
-
-    def wanted(self, code: str) -> bool:
-        """Whether rows of this code are asked for; an unknown one is, so that it gets counted."""
-        iso = self.iso(code)
-        return not self._wanted or iso is None or iso in self._wanted
-
-    def iso(self, code: str) -> str | None:
-        """None for a code that is no language with a URIEL entry."""
-        if code not in self._found:
-            try:
-                self._found[code] = self._iso(code)
-            except UnknownLanguageError as error:
-                self._found[code] = None
-                self.notes.append(f"language {code!r} of the corpus is left out: {error}")
-            self._note_shared(code)
-        return self._found[code]
-
-    def _iso(self, code: str) -> str:
-        return resolve(self._codes.get(code, code), self.notes.append).iso
-
-    def _note_shared(self, code: str) -> None:
-        iso = self._found[code]
-        same = [other for other, found in self._found.items() if found == iso and other != code]
-        if iso and same:
-            self.notes.append(f"{same[0]} and {code} of the corpus are both written as {iso}")
-
-
 class _Run:
     """One pass over a corpus."""
 
-    def __init__(self, corpus: str, out: Path, options: Options, languages: _Languages) -> None:
+    def __init__(self, corpus: str, out: Path, options: Options, languages: Codes) -> None:
         self._corpus, self._out, self._options, self._languages = corpus, out, options, languages
         self._seen = Lookup()  # ids and speakers
         self._summary = Summary(notes=languages.notes)
@@ -189,7 +153,9 @@ class _Run:
 
     def _reasons(self) -> str:
         notes = "\n".join(f"  {note}" for note in self._summary.notes)
-        return self._summary.reasons() + ("\n" + notes if notes else "") or "  there is no row in it"
+        return (
+            self._summary.reasons() + ("\n" + notes if notes else "") or "  there is no row in it"
+        )
 
     def _chunks(self, rows: Rows) -> Iterator[list[tuple[Row, str]]]:
         chunk: list[tuple[Row, str]] = []
@@ -279,7 +245,7 @@ def _checked(
 ) -> Iterator[tuple[list[tuple[Row, str]], list[Outcome]]]:
     """Chunks with their outcomes, in order; a few at a time are under way in other processes."""
     jobs = options.jobs or os.cpu_count() or 1
-    journal = _Journal(out / ".prepare.sqlite", options.fresh)
+    journal = Journal(out / ".prepare.sqlite", options.fresh)
     if jobs == 1:
         for chunk in chunks:
             key, known = journal.find(chunk)
@@ -296,32 +262,6 @@ def _checked(
         while waiting:
             done, key, future = waiting.popleft()
             yield done, journal.keep(key, future.result())
-
-
-class _Journal:
-    """Outcomes of chunks, kept as they come: what a killed or repeated run need not do again."""
-
-    def __init__(self, path: Path, fresh: bool) -> None:
-        if fresh:
-            path.unlink(missing_ok=True)
-        self._base = sqlite3.connect(path, isolation_level=None)
-        self._base.execute("PRAGMA synchronous = OFF")  # a killed process loses nothing, a power cut may
-        self._base.execute("CREATE TABLE IF NOT EXISTS chunks (key BLOB PRIMARY KEY, found BLOB)")
-
-    def find(self, chunk: list[tuple[Row, str]]) -> tuple[bytes, list[Outcome]]:
-        """The chunk's key, and its outcomes if they are known."""
-        digest = blake2b(digest_size=16)
-        for row in chunk:
-            digest.update(repr(row).encode("utf-8", "surrogatepass"))
-        key = digest.digest()
-        row = self._base.execute("SELECT found FROM chunks WHERE key = ?", (key,)).fetchone()
-        stored = json.loads(zlib.decompress(row[0])) if row else []
-        return key, [item if isinstance(item, str) else tuple(item) for item in stored]
-
-    def keep(self, key: bytes, outcomes: list[Outcome]) -> list[Outcome]:
-        packed = zlib.compress(json.dumps(outcomes).encode(), 1)
-        self._base.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?)", (key, packed))
-        return outcomes
 
 
 def _progress() -> Progress:

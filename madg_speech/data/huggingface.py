@@ -65,7 +65,9 @@ def read_tables(path: Path) -> Iterator[tuple[Path, str, dict[str, Any]] | Probl
         LayoutError: neither a saved dataset nor a parquet file in the folder or below.
     """
     saved = sorted({hit.parent for marker in _MARKERS for hit in find(path, marker)})
-    saved = [folder for folder in saved if folder.parent not in saved]  # splits of a dict are folders too
+    saved = [
+        folder for folder in saved if folder.parent not in saved
+    ]  # splits of a dict are folders too
     files = [path] if path.suffix == ".parquet" else sorted(path.rglob("*.parquet"))
     if not saved and not files:
         raise LayoutError(
@@ -105,9 +107,7 @@ def _read_saved(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]] | Pro
             yield folder, SPLITS.get(name, name), cells
 
 
-def _read_parquet(
-    file: Path, root: Path
-) -> Iterator[tuple[Path, str, dict[str, Any]] | Problem]:
+def _read_parquet(file: Path, root: Path) -> Iterator[tuple[Path, str, dict[str, Any]] | Problem]:
     import pyarrow
     from pyarrow import parquet
 

@@ -23,11 +23,13 @@ def rows(path: Path, request: Request) -> Rows:
     """A data folder, or a folder of several, each a split of its name.
 
     Raises:
-        LayoutError: no wav.scp, or one without text beside it; or no language for a folder without utt2lang.
+        LayoutError: no wav.scp, or one without text beside it; neither utt2lang nor a language.
     """
     folders = [found.parent for found in find(path, "wav.scp")]
     if not folders:
-        raise LayoutError(f"{path}: no wav.scp in it or below; a Kaldi data folder has wav.scp and text")
+        raise LayoutError(
+            f"{path}: no wav.scp in it or below; a Kaldi data folder has wav.scp and text"
+        )
     for folder in folders:
         known = SPLITS.get(folder.name)
         split = known or (folder.name if len(folders) > 1 else "")
@@ -42,7 +44,9 @@ def read_folder(folder: Path, lang: str | None, split: str) -> Rows:
         LayoutError: as ``rows``.
     """
     if not (folder / "text").is_file():
-        raise LayoutError(f"{folder}: wav.scp, but no file named text; only transcribed speech is of use")
+        raise LayoutError(
+            f"{folder}: wav.scp, but no file named text; only transcribed speech is of use"
+        )
     if lang is None and not (folder / "utt2lang").is_file():
         raise LayoutError(f"{folder}: no language: add utt2lang, or give --lang")
     recordings = Lookup.of(folder / "wav.scp")

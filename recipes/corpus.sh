@@ -9,8 +9,17 @@ mkdir -p "$work"
 cd "$work"
 export MADG_CORPUS=$PWD/data
 madg-speech prepare "$name" "$corpus" -o data "$@"
-madg-speech pretrain --config "$recipe/config.yaml" --resume
-madg-speech pretrain --config "$recipe/two_stage.yaml" --resume
+stage() { # a run folder that exists is gone on with
+  if [ -d "$1/checkpoint" ]; then
+    echo "$1 is finished" >&2
+  elif [ -d "$1" ]; then
+    madg-speech pretrain --config "$recipe/$2" --resume
+  else
+    madg-speech pretrain --config "$recipe/$2"
+  fi
+}
+stage static config.yaml
+stage two-stage two_stage.yaml
 heldout=data/test.jsonl
 [ -f "$heldout" ] || heldout=data/dev.jsonl
 madg-speech evaluate --checkpoint two-stage/checkpoint --checkpoint static/checkpoint \

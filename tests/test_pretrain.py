@@ -131,9 +131,14 @@ def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_pat
     manifest.write_text("\n".join([*lines, json.dumps(silent), json.dumps(crowded)]))
     run(settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1}))
     counted = json.loads((tmp_path / "run" / "run.json").read_text())["left_out"]
-    assert counted["train"] == {"whose text romanises to nothing": 1, "with more text than CTC frames": 1}
+    assert counted["train"] == {
+        "whose text romanises to nothing": 1,
+        "with more text than CTC frames": 1,
+    }
     listed = (tmp_path / "run" / "left_out.jsonl").read_text().splitlines()
-    assert {(entry["id"], entry["reason"], entry["split"]) for entry in map(json.loads, listed)} == {
+    assert {
+        (entry["id"], entry["reason"], entry["split"]) for entry in map(json.loads, listed)
+    } == {
         ("no-text", "whose text romanises to nothing", "train"),
         ("crowded", "with more text than CTC frames", "train"),
     }
@@ -153,7 +158,14 @@ def test_progress_is_one_readable_line_per_log(
     tiny_whisper: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dev = write_corpus(tmp_path / "dev", ("deu",), copies=1)
-    run(settings(tiny_whisper, manifest, tmp_path / "run", data={"train": [str(manifest)], "dev": [str(dev)]}))
+    run(
+        settings(
+            tiny_whisper,
+            manifest,
+            tmp_path / "run",
+            data={"train": [str(manifest)], "dev": [str(dev)]},
+        )
+    )
     output = capsys.readouterr()
     steps = [line for line in output.err.splitlines() if line.startswith("step ")]
     number = r"\d+\.\d+"

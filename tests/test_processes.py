@@ -47,11 +47,18 @@ def test_two_processes_equal_one(tiny_whisper: Path, tmp_path: Path) -> None:
         "training": training | {"gradient_accumulation": 2},
     }
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(two))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # accelerate launch starts one process where there is no GPU, whatever --num_processes says
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+    ]
+    launch += ["-m", "madg_speech", "pretrain", "--device", "cpu"]
     finished = subprocess.run(
-        [*launch, "-m", "madg_speech", "pretrain", "--device", "cpu"]
-        + ["--config", str(tmp_path / "two.yaml")],
+        [*launch, "--config", str(tmp_path / "two.yaml")],
         # a cache of their own: both processes come to an empty one
         env=os.environ | {"OMP_NUM_THREADS": "1", "MADG_CACHE": str(tmp_path / "cache")},
         capture_output=True,

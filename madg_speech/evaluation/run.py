@@ -63,7 +63,9 @@ def run_systems(
             resolve(code)
     write_references(folder, references)
     if train_text:
-        write_leaks(folder, references, [u for path in train_text for u in read_speech(path, language)])
+        write_leaks(
+            folder, references, [u for path in train_text for u in read_speech(path, language)]
+        )
     names: set[str] = set()
     for system in _systems(checkpoints, adapters, baselines, device):
         if system.name in names:
@@ -80,7 +82,10 @@ def run_systems(
 
 
 def _systems(
-    checkpoints: Sequence[Path], adapters: Sequence[str], baselines: Sequence[str], device: str | None
+    checkpoints: Sequence[Path],
+    adapters: Sequence[str],
+    baselines: Sequence[str],
+    device: str | None,
 ) -> Iterator[System]:
     """Each system as it is needed, so that one model at a time is in memory."""
     for checkpoint in checkpoints:

@@ -9,6 +9,7 @@ from transformers import set_seed
 
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.config import PretrainConfig
+from madg_speech.data.augment import Augmenter
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
 from madg_speech.errors import CheckpointError, DataError
@@ -22,6 +23,7 @@ from madg_speech.training.run import (
     batch_plan,
     describe_run,
     fill_prefix_cache,
+    fill_views,
     open_run,
     training_arguments,
 )
@@ -44,24 +46,30 @@ def pretrain(
         ManifestError, DataError, BackboneError, CheckpointError: as their names say.
     """
     PartialState(cpu=device == "cpu")
+    training = config.training
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
-    set_seed(config.training.seed)
+    set_seed(training.seed)
     vocabulary = Vocabulary.romanized()
     train, dev = _load_corpora(config, data_root, vocabulary)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     model = _build_model(config, vocabulary, train.languages)
     describe_run(run, config, corpora)
-    cache = fill_prefix_cache(model, list(corpora.values()), config.training)
+    cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
         model,
-        training_arguments(config.training, run, device, cache is not None, dev is not None),
-        batch_plan(config.training, train),
+        training_arguments(training, run, device, cache is not None, dev is not None),
+        batch_plan(training, train),
         train,
         dev,
-        Collator(model.backbone.mel_bins, cache),
+        Collator(
+            model.backbone.mel_bins,
+            cache,
+            Augmenter(training.augment, training.seed) if training.augment.asked else None,
+            fill_views(model, train, training),
+        ),
         {name: training_group(name, train.languages) for name in (dev.languages if dev else [])},
-        config.training.patience,
+        training.patience,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()

@@ -24,6 +24,7 @@ from transformers import (
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus
+from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
 from madg_speech.metrics.error_rate import cer
 from madg_speech.model import WEIGHTS, AdaptedModel
@@ -33,7 +34,7 @@ from madg_speech.training.progress import ProgressLines
 MARKER = "COMPLETE"
 
 
-class SpeechTrainer(Trainer):  # type: ignore[misc]
+class SpeechTrainer(Trainer):
     """Trains source and head of an :class:`AdaptedModel` with CTC.
 
     Batches come from a :class:`BatchPlan` (one fixed order for the whole run, split over ranks by
@@ -70,8 +71,8 @@ class SpeechTrainer(Trainer):  # type: ignore[misc]
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; Accelerate gives each rank every n-th."""
         loader: DataLoader[Any] = DataLoader(
-            self.train_dataset,
-            batch_sampler=self.plan,
+            DrawnRows(self.train_dataset),
+            batch_sampler=Draws(self.plan),
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
         )
@@ -199,7 +200,7 @@ def last_complete_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-class Patience(TrainerCallback):  # type: ignore[misc]
+class Patience(TrainerCallback):
     """Stops after so many dev scores in a row without a better one.
 
     It counts in the run's log, which checkpoints keep: a resumed run stops where an unbroken one

@@ -38,29 +38,54 @@ Read the romanised output of a language never trained on as a rough phonetic ske
 
 
 def main(run: Path, results_file: Path, target: Path) -> None:
-    """Write the release to ``target``."""
-    results = json.loads(results_file.read_text(encoding="utf-8"))
+    """Write the release to ``target``, which holds the LICENSE of the weights."""
+    scores = json.loads(results_file.read_text(encoding="utf-8"))["scores"]["romanized"]
     spec = read_model_config(run)
-    generated = _generated(results)
-    rates = {name: score["all"]["cer"] for name, score in results["scores"]["romanized"][generated].items()}
-    groups: dict[str, list[float]] = {}
-    for language, rate in rates.items():
-        groups.setdefault(training_group(language, spec.languages), []).append(rate)
-    expected = {group: round(mean(values), 3) for group, values in sorted(groups.items())}
-    spec = spec.model_copy(update={"expected_cer": expected})
-    card = (run / CARD).read_text(encoding="utf-8") + _scores(results, generated) + LICENCE
+    groups: dict[str, list[str]] = {}
+    generated = next(name for name in scores if name.endswith(".generated"))
+    for language in scores[generated]:
+        groups.setdefault(training_group(language, spec.languages), []).append(language)
+    expected = {
+        group: round(mean(_cer(scores[generated][name]) for name in members), 3)
+        for group, members in groups.items()
+    }
+    card = (run / CARD).read_text(encoding="utf-8") + _table(scores, groups) + LICENCE
     state = {name: value.to(torch.float16) for name, value in read_weights(run).items()}
-    licence = target / "LICENSE"
-    licence_text = licence.read_text(encoding="utf-8")
+    licence = (target / "LICENSE").read_text(encoding="utf-8")
     with atomic_path(target) as draft:
         draft.mkdir()
         save_file(state, draft / WEIGHTS)
+        spec = spec.model_copy(update={"expected_cer": expected})
         (draft / CONFIG).write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (draft / VOCABULARY).write_text((run / VOCABULARY).read_text(encoding="utf-8"))
         (draft / CARD).write_text(card, encoding="utf-8")
-        (draft / "LICENSE").write_text(licence_text, encoding="utf-8")
+        (draft / "LICENSE").write_text(licence, encoding="utf-8")
     size = sum(file.stat().st_size for file in target.iterdir()) / 1e6
     print(f"{target}: {size:.1f} MB, expected CER {expected}")
+
+
+def _cer(score: dict[str, Any]) -> float:
+    return float(score["all"]["cer"]["rate"])
+
+
+def _table(scores: dict[str, Any], groups: dict[str, list[str]]) -> str:
+    systems = list(scores)
+    lines = [
+        "",
+        "## Scores on recorded speech",
+        "",
+        "CER, romanised, greedy, pooled over a language's utterances; `run.sh` has the command. Groups:",
+        "trained on, or how near the nearest trained language is.",
+        "",
+        f"| language | group | utterances | {' | '.join(systems)} |",
+        f"|---|---|---|{'---|' * len(systems)}",
+    ]
+    for group, members in sorted(groups.items()):
+        for language in sorted(members):
+            cells = [f"{_cer(scores[system][language]):.3f}" for system in systems]
+            utterances = scores[systems[0]][language]["all"]["utterances"]
+            lines.append(f"| {language} | {group} | {utterances} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

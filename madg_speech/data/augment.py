@@ -106,7 +106,7 @@ def add_noise(waveform: Waveform, snr_db: float, random: np.random.Generator) ->
     frequencies = np.maximum(np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE), 20.0)
     noise = np.fft.irfft(spectrum * frequencies ** (-random.uniform(0, 2) / 2), len(waveform))
     gain = np.sqrt(_power(waveform) / _power(noise)) * 10 ** (-snr_db / 20)
-    return (waveform + gain * noise).astype(np.float32)
+    return np.asarray(waveform + gain * noise, np.float32)
 
 
 def through_telephone(waveform: Waveform) -> Waveform:

@@ -15,7 +15,9 @@ app = typer.Typer()
 def evaluate(
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option("--checkpoint", help="Checkpoint folder; several are compared with the first."),
+        typer.Option(
+            "--checkpoint", help="Checkpoint folder; several are compared with the first."
+        ),
     ] = None,
     manifest: Annotated[
         list[Path] | None,
@@ -79,7 +81,9 @@ def evaluate(
     scoring = Scoring(normalizer, bootstrap, _codes(dev_langs))
     if rescore is not None:
         if checkpoint or manifest or baseline:
-            raise ConfigError("--rescore DIR decodes nothing: leave out --checkpoint, --manifest, --baseline")
+            raise ConfigError(
+                "--rescore DIR decodes nothing: leave out --checkpoint, --manifest, --baseline"
+            )
         folder = rescore
         if train_text:
             from madg_speech.data.readers import read_speech

@@ -37,7 +37,9 @@ class WhisperDecoder:
         folder = backbone_folder(model)
         kind = AutoConfig.from_pretrained(folder).model_type
         if kind != "whisper":
-            raise BackboneError(f"{model} is a {kind} model; --baseline whisper needs a Whisper model")
+            raise BackboneError(
+                f"{model} is a {kind} model; --baseline whisper needs a Whisper model"
+            )
         self.name = model
         self.sha256 = _file_hashes(folder)
         self.processor = WhisperProcessor.from_pretrained(folder)
@@ -56,7 +58,9 @@ class WhisperDecoder:
         names = list(todo)
         for start in range(0, len(names), _ROWS):
             batch = names[start : start + _ROWS]
-            self._heard |= zip(batch, self._decode([todo[key] for key in batch], token), strict=True)
+            self._heard |= zip(
+                batch, self._decode([todo[key] for key in batch], token), strict=True
+            )
         return [self._heard[key] for key in keys]
 
     @torch.inference_mode()

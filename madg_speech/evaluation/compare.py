@@ -40,7 +40,10 @@ def compare_all(
                 if inside:
                     found.append(
                         {"a": a, "b": b, "group": group, "subset": subset}
-                        | {m: _compare(scores[a], scores[b], inside, m, subset) for m in ("cer", "wer")}
+                        | {
+                            m: _compare(scores[a], scores[b], inside, m, subset)
+                            for m in ("cer", "wer")
+                        }
                     )
     return found
 
@@ -68,7 +71,9 @@ def choose_mode(
     """The mode with the least macro CER on the development languages alone; None without any of them."""
     means = {}
     for mode in modes:
-        rates = [scores[mode][name].rate("cer").value for name in dev_languages if name in scores[mode]]
+        rates = [
+            scores[mode][name].rate("cer").value for name in dev_languages if name in scores[mode]
+        ]
         if rates:
             means[mode] = statistics.fmean(rates)
     return min(means, key=lambda mode: (means[mode], mode)) if means else None

@@ -30,8 +30,8 @@ def decode(
 ) -> None:
     """Write ``folder/<lang>.jsonl`` for each language, in the order of its references.
 
-    A language whose file is there, names the same ids and is younger than the audio is skipped. Utterances that
-    cannot be decoded keep their line, with an empty text and the error.
+    A language whose file is there, names the same ids and is younger than the audio is skipped.
+    Utterances that cannot be decoded keep their line, with an empty text and the error.
 
     Args:
         system: what transcribes.
@@ -74,7 +74,9 @@ def _claim(folder: Path, system: System, fresh: bool) -> None:
     if path.is_file() and not fresh:
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(
-            key for key in before.keys() | description.keys() if before.get(key) != description.get(key)
+            key
+            for key in before.keys() | description.keys()
+            if before.get(key) != description.get(key)
         )
         if changed:
             raise ConfigError(

@@ -1,10 +1,10 @@
 """An evaluation folder: references, hypotheses, results; all that scoring needs but the audio.
 
-    references.jsonl              what was to be said (a manifest)
-    leaks.json                    what the leak filter found, if it was run
-    hypotheses/SYSTEM/system.json what SYSTEM is
-    hypotheses/SYSTEM/LANG.jsonl  what it said
-    results.json                  scores, groups, comparisons, problems, versions
+references.jsonl              what was to be said (a manifest)
+leaks.json                    what the leak filter found, if it was run
+hypotheses/SYSTEM/system.json what SYSTEM is
+hypotheses/SYSTEM/LANG.jsonl  what it said
+results.json                  scores, groups, comparisons, problems, versions
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What systems said: one JSONL file a language, the contract also of other people's hypotheses.
 
-A line is ``{"id": ..., "text": ...}``; ``lang`` is optional. Ours add ``condition`` (whose adapter or language token was
-used) and ``error`` where an utterance could not be decoded (its text is then empty).
+A line is ``{"id": ..., "text": ...}``; ``lang`` is optional. Ours add ``condition`` (whose adapter or
+language token was used) and ``error`` where an utterance could not be decoded (its text is empty).
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def write_hypotheses(path: Path, hypotheses: Iterable[Hypothesis]) -> None:
     """Write JSONL whole or not at all; absent fields are left out."""
     with atomic_path(path) as draft, draft.open("w", encoding="utf-8") as out:
         for hypothesis in hypotheses:
-            fields = {name: value for name, value in asdict(hypothesis).items() if value is not None}
+            fields = {
+                name: value for name, value in asdict(hypothesis).items() if value is not None
+            }
             out.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
@@ -74,6 +76,8 @@ def _parse(line: str, place: str) -> Hypothesis:
     if not isinstance(fields, dict) or not isinstance(fields.get("id"), str):
         raise DataError(f'{place}: expected {{"id": ..., "text": ...}} with an id')
     if not isinstance(fields.get("text"), str):
-        raise DataError(f"{place}: text of {fields['id']!r} must be a string, empty if nothing was said")
+        raise DataError(
+            f"{place}: text of {fields['id']!r} must be a string, empty if nothing was said"
+        )
     known = {name: fields.get(name) for name in ("lang", "condition", "error")}
     return Hypothesis(fields["id"], fields["text"], **known)

@@ -33,7 +33,16 @@ from madg_speech.text.normalize import NORMALIZERS
 from madg_speech.typology import nearest, observed_share
 
 FORMAT = 1
-PACKAGES = ("madg-speech", "jiwer", "uroman", "torch", "transformers", "lang2vec", "urielplus", "numpy")
+PACKAGES = (
+    "madg-speech",
+    "jiwer",
+    "uroman",
+    "torch",
+    "transformers",
+    "lang2vec",
+    "urielplus",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,8 @@ def _score_script(
         for system, of_system in scores.items()
     }
     results["groups"][script] = {
-        system: summarise_groups(of_system, standings[system]) for system, of_system in scores.items()
+        system: summarise_groups(of_system, standings[system])
+        for system, of_system in scores.items()
     }
     if script == "romanized":
         modes: dict[str, list[str]] = {}

@@ -86,7 +86,10 @@ class LanguageScores:
         """Counts, rates and intervals of a subset, as JSON."""
         characters = pool(self._counts("cer", subset))
         result: dict[str, Any] = {"utterances": len(self.subsets[subset])}
-        result |= {"characters": characters.length, "words": pool(self._counts("wer", subset)).length}
+        result |= {
+            "characters": characters.length,
+            "words": pool(self._counts("wer", subset)).length,
+        }
         for metric in METRICS:
             counts, rate = pool(self._counts(metric, subset)), self.rate(metric, subset)
             result[metric] = {

@@ -20,13 +20,13 @@ def print_results(results: dict[str, Any], console: Console) -> None:
         dev = ", ".join(results["settings"]["dev_languages"])
         console.print(f"{kind}: {mode} was chosen on {dev}; compare with that one")
     for line in remarks(results):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _languages(
-    results: dict[str, Any], script: str, system: str, scores: dict[str, Any]
-) -> Table:
-    table = Table(title=f"{system} ({script}, {results['settings']['normalizer']})", title_justify="left")
+def _languages(results: dict[str, Any], script: str, system: str, scores: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"{system} ({script}, {results['settings']['normalizer']})", title_justify="left"
+    )
     table.add_column("language")
     table.add_column("group")
     for name in ("utt.", "words/sent.", "CER %", "95 %", "WER %"):
@@ -34,7 +34,9 @@ def _languages(
     if results["leak_filter"]:
         table.add_column("CER %, unleaked", justify="right")
     groups = _group_of(results, script, system)
-    order = sorted(scores, key=lambda name: (groups.get(name, ""), scores[name]["all"]["cer"]["rate"]))
+    order = sorted(
+        scores, key=lambda name: (groups.get(name, ""), scores[name]["all"]["cer"]["rate"])
+    )
     for language in order:
         subsets = scores[language]
         whole = subsets["all"]
@@ -42,14 +44,20 @@ def _languages(
             f"{language} {results['languages'][language]['name']}",
             groups.get(language, ""),
             str(whole["utterances"]),
-            "/".join(str(subsets.get(s, {"utterances": 0})["utterances"]) for s in ("words", "sentences")),
+            "/".join(
+                str(subsets.get(s, {"utterances": 0})["utterances"]) for s in ("words", "sentences")
+            ),
             _percent(whole["cer"]["rate"]),
             _interval(whole["cer"]["interval"]),
             _percent(whole["wer"]["rate"]),
         ]
         if results["leak_filter"]:
             clean = subsets.get("unleaked")
-            row.append(f"{_percent(clean['cer']['rate'])} ({clean['utterances']})" if clean else "none left")
+            row.append(
+                f"{_percent(clean['cer']['rate'])} ({clean['utterances']})"
+                if clean
+                else "none left"
+            )
         table.add_row(*row)
     return table
 
@@ -67,7 +75,18 @@ def _groups(results: dict[str, Any], script: str) -> Table:
     table = Table(title=f"Macro means ({script})", title_justify="left")
     table.add_column("system")
     table.add_column("group")
-    for name in ("lang.", "CER %", "95 %", "sd", "worst 5", "utt. mean", "words", "sent.", "unleaked", "WER %"):
+    for name in (
+        "lang.",
+        "CER %",
+        "95 %",
+        "sd",
+        "worst 5",
+        "utt. mean",
+        "words",
+        "sent.",
+        "unleaked",
+        "WER %",
+    ):
         table.add_column(name, justify="right")
     for system, groups in results["groups"][script].items():
         for group, subsets in groups.items():
@@ -128,7 +147,7 @@ def _comparisons(results: dict[str, Any], script: str) -> Table:
 
 
 def remarks(results: dict[str, Any]) -> list[str]:
-    """A line for everything that a reader of the scores must know: problems, leaks, overlap with training."""
+    """A line for all that a reader of the scores must know: problems, leaks, overlap with training."""
     lines = []
     labels = {
         "missing": "have no hypothesis (scored as empty)",
@@ -153,7 +172,9 @@ def remarks(results: dict[str, Any]) -> list[str]:
             )
     if leaks := results["leak_filter"]:
         total = sum(leaks["per_language"].values())
-        share = ", ".join(f"{name} {count}" for name, count in leaks["per_language"].items() if count)
+        share = ", ".join(
+            f"{name} {count}" for name, count in leaks["per_language"].items() if count
+        )
         lines.append(
             f"leak filter: {total} utterances lie within edit distance 1 or 20 % of one of "
             f"{leaks['transcripts']} training transcripts" + (f" ({share})" if share else "")

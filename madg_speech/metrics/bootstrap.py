@@ -39,9 +39,7 @@ class Rate:
     utterances: int
 
     @classmethod
-    def of(
-        cls, errors: Sequence[int], lengths: Sequence[int], samples: int, language: str
-    ) -> Rate:
+    def of(cls, errors: Sequence[int], lengths: Sequence[int], samples: int, language: str) -> Rate:
         """Pool the errors and lengths [n] of a language's utterances and resample them.
 
         Draws depend on ``language``, n and ``samples`` alone.

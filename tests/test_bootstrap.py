@@ -31,7 +31,9 @@ def test_no_interval_from_one_utterance_or_without_samples() -> None:
 
 
 def test_a_macro_interval_draws_whole_clades_and_needs_two() -> None:
-    rates = {name: rate([e] * 20, [10] * 20, name) for name, e in zip("abcd", (1, 1, 5, 5), strict=True)}
+    rates = {
+        name: rate([e] * 20, [10] * 20, name) for name, e in zip("abcd", (1, 1, 5, 5), strict=True)
+    }
     assert macro_interval(rates, dict.fromkeys("abcd", "one")) is None
     low, high = macro_interval(rates, {"a": 1, "b": 1, "c": 2, "d": 2})
     assert (low, high) == (0.1, 0.5)  # a clade alone, or both

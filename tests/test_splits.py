@@ -66,7 +66,8 @@ def test_leaks_are_near_whole_training_texts() -> None:
 
 
 @given(
-    st.lists(st.text("abc", max_size=9), max_size=6), st.lists(st.text("abc", max_size=9), max_size=6)
+    st.lists(st.text("abc", max_size=9), max_size=6),
+    st.lists(st.text("abc", max_size=9), max_size=6),
 )
 @settings(deadline=None)
 def test_leaks_equal_the_definition(evaluation: list[str], training: list[str]) -> None:

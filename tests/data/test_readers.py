@@ -70,7 +70,10 @@ def test_dataset_on_disk(tmp_path: Path, embedded: bool) -> None:
     with pytest.raises(ManifestError, match="--lang"):
         read_speech(tmp_path / "d")
     found = read_speech(tmp_path / "d", "swh")
-    assert [(u.id, u.text, u.lang) for u in found] == [("d-000000", "a", "swh"), ("d-000001", "", "swh")]
+    assert [(u.id, u.text, u.lang) for u in found] == [
+        ("d-000000", "a", "swh"),
+        ("d-000001", "", "swh"),
+    ]
     assert [u.audio.read_bytes() for u in found] == [Path(f).read_bytes() for f in files]
 
 

@@ -62,7 +62,7 @@ def test_scores_agree_with_jiwer_and_pool_within_a_language(tmp_path: Path) -> N
 
 
 def test_romanised_scoring_forgives_the_script_alone(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path, theirs=said(lambda text: text.replace("ü", "u")))
+    folder = folder_with(tmp_path, theirs=said(lambda text: text.replace("ü", "ue")))
     results = score_folder(folder, Scoring(samples=0))
     assert results["scores"]["native"]["theirs"]["deu"]["all"]["cer"]["rate"] > 0
     assert results["scores"]["romanized"]["theirs"]["deu"]["all"]["cer"]["rate"] == 0
@@ -79,13 +79,13 @@ def test_words_and_sentences_apart(tmp_path: Path) -> None:
 def test_the_leak_filter_is_shown_beside(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, theirs=said(lambda text: text if text != "Haus" else "x"))
     references = by_language(utterances())
-    train = [Utterance("t", Path("/t.wav"), "Huis", "nld", 1.0)]
+    train = [Utterance("t", Path("/t.wav"), "Hauss", "nld", 1.0)]
     write_leaks(folder, references, train)
     results = score_folder(folder, Scoring(samples=0))
-    assert results["leak_filter"]["per_language"] == {"deu": 1, "fin": 0, "nld": 1}
+    assert results["leak_filter"]["per_language"] == {"deu": 1, "fin": 0, "nld": 0}
     scores = results["scores"]["native"]["theirs"]["deu"]
     assert scores["all"]["cer"]["rate"] > 0 and scores["unleaked"]["cer"]["rate"] == 0
-    assert any("leak filter: 2 utterances" in line for line in remarks(results))
+    assert any("leak filter: 1 utterances" in line for line in remarks(results))
 
 
 def test_bad_hypotheses_are_named_and_counted(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_contradictory_and_foreign_hypotheses_are_errors(tmp_path: Path) -> None
     with pytest.raises(DataError, match="none of its 1 ids"):
         folder_with(tmp_path, theirs=[{"id": "x", "text": "a"}])
     (tmp_path / "h.jsonl").write_text('{"id": "a"}\n')
-    with pytest.raises(DataError, match="h.jsonl:1"):
+    with pytest.raises(DataError, match=r"h.jsonl:1"):
         read_hypotheses(tmp_path / "h.jsonl")
 
 

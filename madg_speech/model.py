@@ -202,6 +202,23 @@ class AdaptedModel(nn.Module):
         return model.eval()
 
 
+def checkpoint_folder(name: Path | str) -> Path:
+    """The folder of a checkpoint: ``default`` is the one that the package carries.
+
+    Raises:
+        CheckpointError: this build carries no default checkpoint.
+    """
+    if name != "default":
+        return Path(name)
+    folder = Path(__file__).parent / "checkpoints" / "default"
+    if not folder.is_dir():
+        raise CheckpointError(
+            "this build of madg-speech carries no default checkpoint: train one with `madg-speech "
+            "pretrain` and give its folder (--checkpoint FOLDER)"
+        )
+    return folder
+
+
 def read_model_config(folder: Path) -> ModelConfig:
     """Read a checkpoint's ``config.json`` without loading any weight; CheckpointError if it cannot be."""
     path = folder / CONFIG

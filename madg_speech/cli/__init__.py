@@ -18,6 +18,7 @@ VERBS = {
     "languages": "List, search and select languages; typological neighbours and observed features.",
     "prepare": "Make manifests from a corpus (or synthetic speech from eSpeak NG).",
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
+    "refine": "Tune one language's adapter, or its λ alone, on minutes of transcribed audio.",
     "transcribe": "Transcribe recordings in any URIEL language.",
     "demo": "Hear two languages never trained on: generated, no and wrong adapters side by side.",
 }

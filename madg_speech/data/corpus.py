@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars, load_from_disk
+from filelock import FileLock
 
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.config import DataConfig
@@ -81,9 +82,11 @@ def load_corpus(manifests: Sequence[Path], config: DataConfig, vocabulary: Vocab
     utterances = [u for manifest in manifests for u in read_manifest(manifest)]
     fingerprint = _fingerprint(utterances, config, vocabulary)
     folder = cache_dir() / "corpora" / fingerprint
-    if not folder.is_dir():
-        with atomic_path(folder) as draft:
-            _build(utterances, config, vocabulary, draft)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # several processes of one run ask for the same table
+        if not folder.is_dir():
+            with atomic_path(folder) as draft:
+                _build(utterances, config, vocabulary, draft)
     left_out = json.loads((folder / "left_out.json").read_text())
     return Corpus(load_from_disk(str(folder)), left_out, fingerprint)
 

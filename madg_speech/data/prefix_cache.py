@@ -19,6 +19,7 @@ from typing import BinaryIO, TextIO
 import numpy as np
 import torch
 from filelock import FileLock
+from rich.console import Console
 from rich.progress import Progress
 
 from madg_speech.cache import cache_dir
@@ -77,7 +78,10 @@ class PrefixCache:
                 return
             self._check_size(sum(seconds[h] for h in missing), limit_gb)
             broken: list[str] = []
-            with Progress(transient=True) as progress:
+            console = Console(stderr=True)
+            with Progress(
+                console=console, transient=True, disable=not console.is_terminal
+            ) as progress:
                 hours = sum(seconds[h] for h in missing) / 3600
                 bar = progress.add_task(f"frozen layers of {hours:.1f} h", total=hours)
                 with self.states.open("ab") as out, self._index_file.open("a") as index:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.collate import Collator
@@ -19,11 +28,12 @@ from madg_speech.decoding.greedy import greedy_decode
 from madg_speech.metrics.error_rate import cer
 from madg_speech.model import WEIGHTS, AdaptedModel
 from madg_speech.objectives.ctc import IGNORED, ctc_loss
+from madg_speech.training.progress import ProgressLines
 
 MARKER = "COMPLETE"
 
 
-class SpeechTrainer(Trainer):
+class SpeechTrainer(Trainer):  # type: ignore[misc]
     """Trains source and head of an :class:`AdaptedModel` with CTC.
 
     Batches come from a :class:`BatchPlan` (one fixed order for the whole run, split over ranks by
@@ -39,9 +49,9 @@ class SpeechTrainer(Trainer):
         dev: Corpus | None,
         collator: Collator,
         groups: dict[str, str],
-        callbacks: list[TrainerCallback],
+        patience: int | None = None,
     ):
-        """``groups`` names the dev group of each language; other arguments as in Trainer."""
+        """``groups`` names the dev group of each language; ``patience`` as in :class:`Patience`."""
         super().__init__(
             model,
             args,
@@ -49,10 +59,13 @@ class SpeechTrainer(Trainer):
             train_dataset=train.table,
             eval_dataset=dev.table if dev else None,
             compute_loss_func=_loss,
-            callbacks=callbacks,
+            callbacks=[ProgressLines()] + ([Patience(patience)] if patience and dev else []),
         )
+        self.remove_callback(PrinterCallback)
         self.plan = plan
         self.groups = groups
+        self._heard = torch.zeros((), device=args.device)
+        self._last_log = time.monotonic()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; Accelerate gives each rank every n-th."""
@@ -68,19 +81,48 @@ class SpeechTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Greedy CER on the dev set: macro over languages, all together and per group."""
+        """Greedy CER on the dev set: macro over languages, all together and per group.
+
+        The main process scores, and tells the others: all must stop at the same step.
+        """
+        told: list[dict[str, float]] = [{}]
+        if self.is_world_process_zero():
+            told = [self._score(metric_key_prefix)]
+        broadcast_object_list(told)
+        self.log(told[0])
+        self.control: TrainerControl = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, told[0]
+        )
+        return told[0]
+
+    def _score(self, prefix: str) -> dict[str, float]:
         model: AdaptedModel = self.accelerator.unwrap_model(self.model)
         model.eval()
         rates = dev_error_rates(model, self.eval_dataset, self.data_collator)
-        metrics = {f"{metric_key_prefix}_cer": sum(rates.values()) / len(rates)}
+        model.train()
+        metrics = {f"{prefix}_cer": sum(rates.values()) / len(rates)}
         for group in sorted(set(self.groups.values())):
             members = [rate for name, rate in rates.items() if self.groups.get(name) == group]
             if members:
-                metrics[f"{metric_key_prefix}_cer_{group}"] = sum(members) / len(members)
-        model.train()
-        self.log(metrics)
-        self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+                metrics[f"{prefix}_cer_{group}"] = sum(members) / len(members)
         return metrics
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
+        """One batch; counts the seconds heard."""
+        frames_per_second = 50 if "hidden" in inputs else 100
+        self._heard += inputs["lengths"].sum() / frames_per_second
+        loss: torch.Tensor = super().training_step(model, inputs, *rest)
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add hours of audio per hour since the last log, before any logger sees the values."""
+        if "loss" in logs:
+            now = time.monotonic()
+            heard = float(self._heard) * self.accelerator.num_processes
+            logs["audio_hours_per_hour"] = round(heard / (now - self._last_log), 1)
+            self._last_log = now
+            self._heard.zero_()
+        super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
@@ -91,18 +133,35 @@ class SpeechTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        self.accelerator.wait_for_everyone()  # each rank writes its own random state
         if self.is_world_process_zero():
-            (folder / MARKER).touch()
+            (self._folder(self.state.global_step) / MARKER).touch()
+            self._prune()
+
+    def _prune(self) -> None:
+        # Only now that the new checkpoint counts may older ones go, and each loses its marker
+        # first: whenever the process is killed, every marked folder is whole.
+        kept = {self._folder(self.state.global_step)}
+        if self.state.best_global_step:
+            kept.add(self._folder(self.state.best_global_step))
+        for folder in set(Path(self.args.output_dir).glob("checkpoint-*")) - kept:
+            (folder / MARKER).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+
+    def _folder(self, step: int) -> Path:
+        return Path(self.args.output_dir) / f"checkpoint-{step}"
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         target: AdaptedModel = self.accelerator.unwrap_model(model or self.model)
         file = Path(resume_from_checkpoint) / WEIGHTS
         target.load_trainable_state(load_file(file), str(file))
 
-    def _load_best_model(self) -> None:
-        if self.state.best_model_checkpoint:
-            self._load_from_checkpoint(self.state.best_model_checkpoint)
+    def load_best(self) -> AdaptedModel:
+        """The trained model at its best dev score, or as it is where nothing was scored."""
+        if self.state.best_global_step:
+            self._load_from_checkpoint(str(self._folder(self.state.best_global_step)))
+        model: AdaptedModel = self.accelerator.unwrap_model(self.model)
+        return model.eval()
 
 
 def _loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -140,31 +199,38 @@ def last_complete_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-class AudioSpeed(TrainerCallback):
-    """Adds hours of audio per hour and the hours seen to what is logged."""
+class Patience(TrainerCallback):  # type: ignore[misc]
+    """Stops after so many dev scores in a row without a better one.
 
-    def __init__(self, plan: BatchPlan, batches_per_step: int):
-        self.hours_per_step = plan.seconds_per_batch * batches_per_step / 3600
-        self.began: tuple[float, int] | None = None
+    It counts in the run's log, which checkpoints keep: a resumed run stops where an unbroken one
+    does.
+    """
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Called before loggers print; steps are counted from the first log of this process."""
-        if logs is None or "loss" not in logs:
-            return
-        now = time.monotonic()
-        if self.began is None:
-            self.began = (now, state.global_step)
-            return
-        hours = (now - self.began[0]) / 3600
-        steps = state.global_step - self.began[1]
-        logs["audio_hours_per_hour"] = round(steps * self.hours_per_step / max(hours, 1e-9), 1)
+        """A run killed after its last score has nothing left to do."""
+        self.on_evaluate(args, state, control)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The Trainer always takes one step before it stops: that one must not be scored."""
+        if self._exhausted(state):
+            control.should_evaluate = control.should_save = False
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Count the scores since the best."""
+        control.should_training_stop |= self._exhausted(state)
+
+    def _exhausted(self, state: TrainerState) -> bool:
+        scores = [entry["eval_cer"] for entry in state.log_history if "eval_cer" in entry]
+        return bool(scores) and len(scores) - 1 - scores.index(min(scores)) >= self.patience
 
 
 def data_workers(cached: bool) -> int:

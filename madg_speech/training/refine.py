@@ -1,0 +1,234 @@
+"""MAD-G-ft: from a generated adapter (or its λ alone) to one tuned on minutes of one language.
+
+The backbone, the head and, for λ, the generator stay frozen. Output: ``adapter.safetensors`` with
+the weights of one language, ``adapter.json`` with what they came from and what they gained (written
+last: where it is, the refinement is finished), and the run folder ``run``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import PartialState
+from pydantic import Field
+from torch import Tensor
+from transformers import set_seed
+
+from madg_speech.adapters import TENSORS, AdapterWeights
+from madg_speech.cache import atomic_path
+from madg_speech.config import Section, TrainingConfig
+from madg_speech.data.collate import Collator
+from madg_speech.errors import CheckpointError, ConfigError, UnknownLanguageError
+from madg_speech.language_data.tables import iso_languages
+from madg_speech.languages import resolve
+from madg_speech.model import AdaptedModel, checkpoint_folder
+from madg_speech.sources.base import WeightSource
+from madg_speech.sources.free_embedding import FreeEmbedding
+from madg_speech.sources.madg import MadG
+from madg_speech.sources.static import Static
+from madg_speech.sources.two_stage import TwoStage
+from madg_speech.training.minutes import load_minutes
+from madg_speech.training.progress import say
+from madg_speech.training.run import (
+    batch_plan,
+    describe_run,
+    fill_prefix_cache,
+    open_run,
+    training_arguments,
+)
+from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
+
+ADAPTER, FACTS = "adapter.safetensors", "adapter.json"
+Tune = Literal["adapter", "lambda"]
+Start = Literal["generated", "static", "random"]
+LEARNING_RATES: dict[Tune, float] = {"adapter": 1e-3, "lambda": 1e-2}
+PRIVATE_USE = re.compile("q[a-t][a-z]")  # codes that ISO 639-3 leaves to anyone
+
+
+class RefineConfig(Section):
+    """A whole `madg-speech refine` run."""
+
+    checkpoint: str = Field("default", description="Checkpoint folder.")
+    language: str = Field(description="ISO 639-3 code, or another name of the language.")
+    manifests: tuple[str, ...] = Field(min_length=1, description="Transcribed audio to learn from.")
+    dev: str | None = Field(None, description="Manifest to score; a tenth is held out without one.")
+    tune: Tune = Field("adapter", description="All of the adapter, or only λ.")
+    start: Start = Field(
+        "generated", description="From the vector, what languages share, or noise."
+    )
+    steps: int = Field(300, gt=0, description="Most optimiser steps; dev CER may stop it earlier.")
+    learning_rate: float | None = Field(None, gt=0, description="Peak rate.")
+    seed: int = Field(0, description="Batches, masks, random start.")
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The new adapter's folder, and greedy CER on the dev utterances before and after."""
+
+    folder: Path
+    cer_before: float
+    cer_after: float
+
+
+def refine(
+    config: RefineConfig, output: Path, device: str | None = None, resume: bool = False
+) -> Refined:
+    """Tune the adapter of one language and save it to ``output``.
+
+    Training stops when dev CER has not improved for six scores; the best step is kept, or the start
+    where nothing beat it. The score after it is that of a set on which the step was chosen.
+
+    Raises:
+        UnknownLanguageError: no such language, or no vector to generate its adapter from.
+        ConfigError: ``output`` holds another run; λ of a checkpoint that has none.
+        DataError: too little audio of the language to hold a tenth out, or none.
+        ManifestError, CheckpointError, BackboneError: as their names say.
+    """
+    PartialState(cpu=device == "cpu")
+    facts = output / FACTS
+    run = output / "run"
+    checkpoint = open_run(run, config, resume)
+    if facts.is_file():
+        known = json.loads(facts.read_text(encoding="utf-8"))
+        return Refined(output, known["dev_cer_before"], known["dev_cer_after"])
+    set_seed(config.seed)
+    model = AdaptedModel.from_pretrained(checkpoint_folder(config.checkpoint))
+    language, start = choose_start(config, model)
+    train, dev = load_minutes(
+        config.manifests, config.dev, language, model.vocabulary, model.backbone.max_seconds
+    )
+    model.source = starting_source(model, language, config.tune, start)
+    model.head.requires_grad_(False)
+    training = training_config(config)
+    model.mask_time = training.mask_time
+    describe_run(run, config, {"train": train, "dev": dev})
+    cache = fill_prefix_cache(model, [train, dev], training)
+    trainer = SpeechTrainer(
+        model,
+        training_arguments(training, run, device, cache is not None, dev=True),
+        batch_plan(training, train),
+        train,
+        dev,
+        Collator(model.backbone.mel_bins, cache),
+        groups={},
+        patience=training.patience,
+    )
+    model.eval()
+    before = dev_error_rates(model, dev.table, trainer.data_collator)[language]
+    begun = {name: value.clone() for name, value in model.trainable_state().items()}
+    say(f"dev CER before: {before:.3f}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    model = trainer.load_best()
+    after = dev_error_rates(model, dev.table, trainer.data_collator)[language]
+    if after > before:
+        say(f"no step was better than the start (best {after:.3f}): the start is kept")
+        model.load_trainable_state(begun, str(run))
+        after = before
+    say(f"dev CER after: {after:.3f}")
+    if trainer.is_world_process_zero():
+        with torch.no_grad():
+            model.source([language]).save(output / ADAPTER, [language])
+        description = {
+            "checkpoint": config.checkpoint,
+            "language": language,
+            "tune": config.tune,
+            "start": start,
+            "minutes": round(sum(train.table["seconds"]) / 60, 2),
+            "dev_cer_before": round(before, 4),
+            "dev_cer_after": round(after, 4),
+        }
+        with atomic_path(facts) as draft:
+            draft.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    return Refined(output, before, after)
+
+
+def training_config(config: RefineConfig) -> TrainingConfig:
+    """Batches of 45 s and a score every 25 steps suit one minute as well as sixty."""
+    return TrainingConfig(
+        steps=config.steps,
+        learning_rate=config.learning_rate or LEARNING_RATES[config.tune],
+        warmup_steps=min(10, config.steps // 10),
+        eval_every=min(25, config.steps),
+        patience=6,
+        seed=config.seed,
+    )
+
+
+def choose_start(config: RefineConfig, model: AdaptedModel) -> tuple[str, Start]:
+    """The language's code, and the start that it can have: λ without a vector begins at the mean.
+
+    Raises:
+        UnknownLanguageError: no such language, or a generated adapter asked for without a vector.
+    """
+    try:
+        return resolve(config.language, say).iso, config.start
+    except UnknownLanguageError as error:
+        code = config.language.strip().lower()
+        if code not in iso_languages() and not PRIVATE_USE.fullmatch(code):
+            raise
+        if config.start != "generated" or isinstance(model.source, Static):
+            return code, config.start
+        if config.tune == "lambda":
+            say(f"{code} has no URIEL vector: λ starts at the mean of the trained languages")
+            return code, "static"
+        raise UnknownLanguageError(
+            f"{error}; or refine it with --tune lambda, which needs no vector"
+        ) from None
+
+
+def starting_source(model: AdaptedModel, language: str, tune: Tune, start: Start) -> WeightSource:
+    """What is tuned, at its first value.
+
+    ``static`` is what all languages share: a static source's own weights, or those at the mean λ of
+    the trained languages (in a two-stage source that is its static part). ``random`` is an
+    untrained adapter, or a λ drawn from a normal distribution with the trained languages' mean and
+    deviation.
+
+    Raises:
+        CheckpointError: a checkpoint without adapters.
+        ConfigError: λ of a source that has none.
+    """
+    source = model.source
+    trained = model.spec.languages
+    if source is None:
+        raise CheckpointError("this checkpoint has no adapters to refine: choose another one")
+    if isinstance(source, MadG | TwoStage):
+        with torch.no_grad():
+            embedding = _embedding(source, trained, language, start)
+            if tune == "lambda":
+                return FreeEmbedding(source, embedding)
+            weights = source.generate(embedding)
+    elif tune == "lambda":
+        raise ConfigError(
+            f"--tune lambda: the {model.spec.source.kind} adapters of this checkpoint come from no "
+            "λ; use --tune adapter"
+        )
+    else:
+        weights = source([language])
+    adapter = Static(source.shape)
+    if start != "random":
+        _fill(adapter, weights)
+    return adapter
+
+
+def _embedding(
+    source: MadG | TwoStage, trained: Sequence[str], language: str, start: Start
+) -> Tensor:
+    if start == "generated":
+        return source.embedding([language])
+    embeddings = source.embedding(trained)
+    mean = embeddings.mean(0, keepdim=True)
+    if start == "static":
+        return mean
+    return mean + embeddings.std(0, correction=0, keepdim=True) * torch.randn_like(mean)
+
+
+def _fill(adapter: Static, weights: AdapterWeights) -> None:
+    for name in TENSORS:
+        getattr(adapter, name).data.copy_(getattr(weights, name)[0])

@@ -1,0 +1,171 @@
+"""A run folder and what every kind of training does alike: begin or resume, describe, cache, plan.
+
+``run.json`` says what was started, ``left_out.jsonl`` which utterances were not used and why, and
+``checkpoint-N`` folders with a completion marker where ``--resume`` goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from transformers import TrainingArguments
+
+from madg_speech.cache import atomic_path
+from madg_speech.config import Section, TrainingConfig
+from madg_speech.data.batches import BatchPlan
+from madg_speech.data.corpus import Corpus
+from madg_speech.data.prefix_cache import PrefixCache
+from madg_speech.errors import ConfigError
+from madg_speech.model import AdaptedModel
+from madg_speech.training.trainer import MARKER, data_workers, last_complete_checkpoint
+
+PACKAGES = ("madg-speech", "torch", "transformers", "accelerate", "datasets", "lang2vec", "uroman")
+DESCRIPTION, LEFT_OUT = "run.json", "left_out.jsonl"
+
+
+def open_run(run: Path, config: Section, resume: bool) -> Path | None:
+    """Make the run folder, or find where to go on: the last complete checkpoint or None, the start.
+
+    What a killed process left half-written is removed.
+
+    Raises:
+        ConfigError: the folder holds a run already, another run, or nothing to resume.
+    """
+    described = run / DESCRIPTION
+    if not resume:
+        if described.exists():
+            raise ConfigError(f"{run} holds a run already: --resume continues it, or change output")
+        run.mkdir(parents=True, exist_ok=True)
+        return None
+    if not run.is_dir():
+        raise ConfigError(f"{run} holds no run to resume")
+    if not described.exists():
+        return None  # killed while the manifests were read
+    before = json.loads(described.read_text())["config"]
+    now = json.loads(config.model_dump_json())
+    changed = [key for key in now if now[key] != before.get(key)]
+    if changed:
+        raise ConfigError(f"{run} was started with another {', '.join(changed)}: see {described}")
+    if PartialState().is_main_process:
+        for path in [*run.glob("checkpoint-*"), *run.glob(".tmp-*")]:
+            if not (path / MARKER).exists():
+                shutil.rmtree(path)
+    return last_complete_checkpoint(run)
+
+
+def describe_run(run: Path, config: Section, corpora: Mapping[str, Corpus]) -> None:
+    """Write ``run.json`` and ``left_out.jsonl``, or check that a resumed run has the same data.
+
+    Raises:
+        ConfigError: a manifest or an audio file has changed since the run was started.
+    """
+    state = PartialState()
+    state.wait_for_everyone()  # nobody may see run.json before all have looked for an older run
+    described = run / DESCRIPTION
+    data = {split: corpus.fingerprint for split, corpus in corpora.items()}
+    if described.exists():
+        before = json.loads(described.read_text())["data"]
+        for split in sorted(before.keys() | data.keys()):
+            if before.get(split) != data.get(split):
+                raise ConfigError(
+                    f"the {split} manifests or their audio files are not those that {run} was "
+                    f"started with (fingerprint {before.get(split)}, now {data.get(split)}): "
+                    "restore them, or start a new run with another output"
+                )
+    elif state.is_main_process:
+        left_out = [
+            {"split": split, "reason": reason, "id": row_id}
+            for split, corpus in corpora.items()
+            for reason, ids in corpus.left_out.items()
+            for row_id in ids
+        ]
+        with atomic_path(run / LEFT_OUT) as draft:
+            draft.write_text("".join(json.dumps(entry) + "\n" for entry in left_out))
+        description = {
+            "config": json.loads(config.model_dump_json()),
+            "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+            "data": data,
+            "left_out": {
+                split: {reason: len(ids) for reason, ids in corpus.left_out.items()}
+                for split, corpus in corpora.items()
+            },
+        }
+        with atomic_path(described) as draft:
+            draft.write_text(json.dumps(description, indent=2) + "\n")
+    state.wait_for_everyone()
+
+
+def fill_prefix_cache(
+    model: AdaptedModel, corpora: Sequence[Corpus], training: TrainingConfig
+) -> PrefixCache | None:
+    """Compute what the cache lacks; None where configuration or adapters leave no prefix."""
+    if not training.cache_prefix or model.prefix_layers == 0:
+        return None
+    model.to(PartialState().device)
+    cache = PrefixCache(model)
+    audio: dict[str, Path] = {}
+    seconds: dict[str, float] = {}
+    for corpus in corpora:
+        for key, path, length in zip(
+            corpus.table["audio_hash"], corpus.table["audio"], corpus.table["seconds"], strict=True
+        ):
+            audio[key], seconds[key] = Path(path), length
+    cache.fill(model, audio, seconds, training.cache_limit_gb)
+    return cache
+
+
+def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
+    """The batches of the whole run over all processes."""
+    return BatchPlan(
+        corpus.table["seconds"],
+        corpus.table["lang"],
+        training.steps * training.gradient_accumulation * PartialState().num_processes,
+        training.seconds_per_batch,
+        training.smoothing,
+        training.languages_per_batch,
+        training.seed,
+    )
+
+
+def training_arguments(
+    training: TrainingConfig, run: Path, device: str | None, cached: bool, dev: bool
+) -> TrainingArguments:
+    """What the Trainer is told. Checkpoints are pruned and the best one loaded by SpeechTrainer."""
+    scored: dict[str, Any] = {"eval_strategy": "no"}
+    if dev:
+        scored = {
+            "eval_strategy": "steps",
+            "eval_steps": training.eval_every,
+            "metric_for_best_model": "cer",
+            "greater_is_better": False,
+        }
+    return TrainingArguments(
+        output_dir=str(run),
+        max_steps=training.steps,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        learning_rate=training.learning_rate,
+        warmup_steps=training.warmup_steps,
+        lr_scheduler_type="linear",
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.clip,
+        seed=training.seed,
+        bf16=training.mixed_precision == "bf16",
+        fp16=training.mixed_precision == "fp16",
+        use_cpu=device == "cpu",
+        logging_steps=min(50, training.eval_every),
+        save_steps=training.eval_every,
+        report_to=["tensorboard"],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_num_workers=data_workers(cached),
+        accelerator_config={"even_batches": False, "dispatch_batches": False},
+        **scored,
+    )

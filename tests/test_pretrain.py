@@ -130,7 +130,10 @@ def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_pat
     manifest.write_text("\n".join([*lines, json.dumps(silent), json.dumps(crowded)]))
     run(settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1}))
     counted = json.loads((tmp_path / "run" / "run.json").read_text())["left_out"]
-    assert counted["train"] == {"whose text romanises to nothing": 1, "with more text than CTC frames": 1}
+    assert counted["train"] == {
+        "whose text romanises to nothing": 1,
+        "with more text than CTC frames": 1,
+    }
 
 
 def test_broken_data_is_named(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:

@@ -13,20 +13,20 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from madg_speech.audio import load_audio
-from madg_speech.backbones.mel import log_mel
+from madg_speech.backbones.base import FrontEnd
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.objectives.ctc import IGNORED
 
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads to the longest row: cached prefix states if there is a cache, else log-mel features.
+    """Pads to the longest row: cached prefix states if there is a cache, else inputs.
 
-    The batch holds ``features`` [B, mel, T] or ``hidden`` [B, T, H], ``lengths`` [B], ``languages``
+    The batch holds ``features`` [B, ..., T] (what the backbone's front end makes) or ``hidden`` [B, T, H], ``lengths`` [B], ``languages``
     (B codes) and ``labels`` [B, S] padded with -100.
     """
 
-    mel_bins: int
+    front_end: FrontEnd
     cache: PrefixCache | None = None
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Collator:
         batch["labels"] = pad_sequence(labels, batch_first=True, padding_value=IGNORED)
         if self.cache is None:
             waveforms = [load_audio(Path(row["audio"])) for row in rows]
-            batch["features"], batch["lengths"] = log_mel(waveforms, self.mel_bins)
+            batch["features"], batch["lengths"] = self.front_end(waveforms)
         else:
             states = [self._cached(row["audio_hash"]) for row in rows]
             batch["hidden"] = pad_sequence(states, batch_first=True)

@@ -2,7 +2,7 @@
 
 Layout: ``<cache>/prefix/<key>/states.f16`` holds hidden states as float16 [frames, H], utterance after
 utterance; ``index.jsonl`` says where each audio file (by content hash) lies. The key covers the
-backbone's weights, the layer, the extractor, the padding rule and the dtype, so nothing stale is read.
+backbone's weights, the layer, the front end, its padding rule and the dtype, so nothing stale is read.
 An index line is written after its states are on disk: a killed build goes on where it stopped.
 """
 
@@ -22,12 +22,10 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import Progress
 
+from madg_speech.audio import SAMPLE_RATE
 from madg_speech.cache import cache_dir
-from madg_speech.data.corpus import FRAMES_PER_SECOND
 from madg_speech.errors import AudioError, DataError
 from madg_speech.model import AdaptedModel
-
-RULE = "log-mel, own length rounded up to even, zero padding, padded keys masked, v1"
 
 
 class PrefixCache:
@@ -76,7 +74,9 @@ class PrefixCache:
             missing = sorted((h for h in audio if h not in self.index), key=lambda h: seconds[h])
             if not missing:
                 return
-            self._check_size(sum(seconds[h] for h in missing), limit_gb)
+            count = model.backbone.front_end.frames
+            frames = sum(count(round(seconds[h] * SAMPLE_RATE)) for h in missing)
+            self._check_size(frames, limit_gb)
             broken: list[str] = []
             console = Console(stderr=True)
             with Progress(
@@ -142,8 +142,8 @@ class PrefixCache:
             self.index[entry["audio"]] = (entry["offset"], entry["frames"])
             self._used = max(self._used, entry["offset"] + entry["frames"])
 
-    def _check_size(self, seconds: float, limit_gb: float) -> None:
-        needed = seconds * FRAMES_PER_SECOND * self.width * 2 / 1e9
+    def _check_size(self, frames: int, limit_gb: float) -> None:
+        needed = frames * self.width * 2 / 1e9
         free = shutil.disk_usage(self.folder).free / 1e9
         if needed > limit_gb:
             raise DataError(
@@ -162,7 +162,9 @@ def _key(model: AdaptedModel) -> str:
     for name, value in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    digest.update(f"{RULE} float16 layers below {model.prefix_layers}".encode())
+    digest.update(
+        f"{model.backbone.front_end.rule} float16 layers below {model.prefix_layers}".encode()
+    )
     name = Path(model.backbone.name).name
     return f"{name}-below-{model.prefix_layers}-{digest.hexdigest()}"
 

@@ -131,7 +131,7 @@ class Wav2Vec2Backbone(Backbone):
             Placement(layer)
             if self.pre_norm
             else Placement(layer.final_layer_norm, before_norm=True)
-            for layer in self.layers
+            for layer in model.encoder.layers
         )
         self.row_by_row: bool = config.feat_extract_norm == "group" or getattr(
             config, "conv_pos_batch_norm", False
@@ -203,7 +203,7 @@ class Wav2Vec2Backbone(Backbone):
     def _bias(self, hidden: Tensor) -> Tensor:
         """WavLM's bias by distance [B x heads, T, T], which its first layer hands to all others."""
         rows, frames = hidden.shape[:2]
-        bias: Tensor = self.layers[0].attention.compute_bias(frames, frames)
+        bias: Tensor = self.model.encoder.layers[0].attention.compute_bias(frames, frames)
         return bias.repeat(rows, 1, 1)
 
     def finish(self, hidden: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ from madg_speech.objectives.ctc import IGNORED
 class Collator:
     """Pads to the longest row: cached prefix states if there is a cache, else inputs.
 
-    The batch holds ``features`` [B, ..., T] (what the backbone's front end makes) or ``hidden`` [B, T, H], ``lengths`` [B], ``languages``
-    (B codes) and ``labels`` [B, S] padded with -100.
+    The batch holds ``features`` [B, ..., T] (what the backbone's front end makes) or ``hidden``
+    [B, T, H], ``lengths`` [B], ``languages`` (B codes) and ``labels`` [B, S] padded with -100.
     """
 
     front_end: FrontEnd

@@ -28,7 +28,7 @@ def _console() -> Console:
     return Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
-class ProgressLines(TrainerCallback):  # type: ignore[misc]
+class ProgressLines(TrainerCallback):
     """A line for every log; on a terminal a bar below them as well."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ from madg_speech.training.progress import ProgressLines
 MARKER = "COMPLETE"
 
 
-class SpeechTrainer(Trainer):  # type: ignore[misc]
+class SpeechTrainer(Trainer):
     """Trains source and head of an :class:`AdaptedModel` with CTC.
 
     Batches come from a :class:`BatchPlan` (one fixed order for the whole run, split over ranks by
@@ -200,7 +200,7 @@ def last_complete_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-class Patience(TrainerCallback):  # type: ignore[misc]
+class Patience(TrainerCallback):
     """Stops after so many dev scores in a row without a better one.
 
     It counts in the run's log, which checkpoints keep: a resumed run stops where an unbroken one

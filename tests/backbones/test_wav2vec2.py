@@ -149,7 +149,11 @@ def test_front_end_is_the_extractor_s(tmp_path: Path, normalize: bool) -> None:
     waveforms = audio(0.3, 0.7)
     extract = Wav2Vec2FeatureExtractor.from_pretrained(tmp_path)
     expected = extract(
-        waveforms, 16000, padding=True, return_attention_mask=True, return_tensors="pt"
+        waveforms,
+        sampling_rate=16000,
+        padding=True,
+        return_attention_mask=True,
+        return_tensors="pt",
     )
     inputs, lengths = backbone.features(waveforms)
     torch.testing.assert_close(inputs, expected.input_values, atol=1e-5, rtol=1e-5)
@@ -201,7 +205,7 @@ def test_a_run_learns_and_its_checkpoint_transcribes(
 
 def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     config = Wav2Vec2Config(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, add_adapter=True
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=1, add_adapter=True
     )
     with pytest.raises(BackboneError, match="add_adapter"):
         Wav2Vec2Backbone(Wav2Vec2Model(config), "short")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from rich.console import Console
 from rich.progress import track
 
 from madg_speech.data.manifest import Utterance, write_manifest
-from madg_speech.errors import ConfigError, DataError
+from madg_speech.errors import ConfigError, DataError, UnknownLanguageError
+from madg_speech.languages import language_code
 
 AUDIO_COLUMNS = ("audio", "path", "file", "filename", "wav")
 TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription")
@@ -57,18 +59,21 @@ def prepare_table(
         table: UTF-8 file; the delimiter (comma, tab, semicolon, bar) is found from its header.
             Audio paths are relative to its folder.
         out: folder of the manifests.
-        lang: ISO 639-3 code of every row, unless a column says it.
+        lang: code or name of every row's language, unless a column says it.
         columns: names of the columns, where they are not the usual ones.
         dev: share held out, 0 to below 1: whole speakers where two or more are named, rows
             otherwise; ranked by a hash, so the same rows always fall on the same side.
 
     Raises:
         ConfigError: a column, or the language, is missing.
+        UnknownLanguageError: ``lang`` is no language.
         DataError: the file is missing, not UTF-8, or no row of it can be used.
     """
     if not 0 <= dev < 1:
         raise ConfigError(f"--dev {dev}: expected a share from 0 to below 1")
     columns = columns or Columns()
+    if lang is not None:
+        lang = language_code(lang, _tell)
     if (lang is None) == (columns.lang is None):
         raise ConfigError("give the language of all rows (--lang) or its column (--lang-column)")
     report = TableReport()
@@ -77,11 +82,12 @@ def prepare_table(
     seen: dict[Path, int] = {}
     for line, row in track(rows, "reading audio", console=Console(stderr=True)):
         path, text = (table.parent / row["audio"]).resolve(), " ".join(row["text"].split())
-        code, speaker = row["lang"] or lang, row["speaker"] or None
+        speaker = row["speaker"] or None
         if path in seen:
             report.rejected.append(f"{table}:{line}: {row['audio']} was used in line {seen[path]}")
             continue
-        problem = _problem(path, text, code)
+        code, problem = (lang, None) if lang else _code(row["lang"])
+        problem = problem or _problem(path, text)
         seconds = 0.0 if problem else _duration(path)
         if problem or not seconds > 0:
             problem = problem or "no audio in it, or not decodable"
@@ -89,7 +95,7 @@ def prepare_table(
             continue
         seen[path] = line
         name = f"{code}-{path.stem}-{_digest(row['audio']):08x}"
-        usable.append(Utterance(name, path, text, str(code), seconds, speaker, table.name))
+        usable.append(Utterance(name, path, text, code, seconds, speaker, table.name))
     if not usable:
         raise DataError(f"{table}: no row can be used\n  " + "\n  ".join(report.rejected[:10]))
     train, held_out = _split(usable, dev)
@@ -155,12 +161,25 @@ def _column(
     )
 
 
-def _problem(path: Path, text: str, lang: str | None) -> str | None:
+def _tell(notice: str) -> None:
+    Console(stderr=True).print(notice, markup=False, soft_wrap=True)
+
+
+@cache
+def _code(said: str) -> tuple[str, str | None]:
+    """ISO 639-3 code of what a language column says, or what is wrong with it."""
+    if not said:
+        return "", "no language"
+    try:
+        return language_code(said, _tell), None
+    except UnknownLanguageError as error:
+        return "", str(error)
+
+
+def _problem(path: Path, text: str) -> str | None:
     if not path.is_file():
         return f"no such file (looked for {path})"
-    if not text:
-        return "empty text"
-    return None if lang else "no language"
+    return None if text else "empty text"
 
 
 def _duration(path: Path) -> float:

@@ -110,16 +110,15 @@ def _load_adapter(model: AdaptedModel, folder: Path) -> AdapterWeights:
     if model.source is None or weights.shape != model.source.shape:
         expected = "no adapter" if model.source is None else str(model.source.shape)
         raise CheckpointError(
-            f"{folder / ADAPTER} fits another checkpoint{_refined_from(folder)}: it has "
+            f"{folder / ADAPTER} fits another checkpoint ({refined_from(folder)}): it has "
             f"{weights.shape}, this checkpoint takes {expected}"
         )
     return weights.to(model.device)
 
 
-def _refined_from(folder: Path) -> str:
-    """ " (CHECKPOINT)" where ``adapter.json`` names it."""
+def refined_from(folder: Path) -> str:
+    """The checkpoint that ``adapter.json`` names; ``default`` where it is silent."""
     try:
-        name = json.loads((folder / ADAPTER_FACTS).read_text("utf-8"))["checkpoint"]
+        return str(json.loads((folder / ADAPTER_FACTS).read_text("utf-8"))["checkpoint"])
     except (OSError, ValueError, TypeError, KeyError):
-        return ""
-    return f" ({name})"
+        return "default"

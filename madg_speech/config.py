@@ -5,13 +5,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from madg_speech.errors import ConfigError
 
+LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
 
 
@@ -62,8 +72,50 @@ class DataConfig(Section):
     )
     exclude_languages: tuple[str, ...] = Field((), description="Never trained on (ISO 639-3).")
     exclude_licenses: tuple[str, ...] = Field((), description="License fields to leave out.")
-    max_seconds: float = Field(20.0, gt=0, le=30, description="Longer utterances are left out.")
+    max_seconds: float = Field(
+        20.0, gt=0, le=LONGEST, description="Longer utterances are left out."
+    )
     dev_per_language: int = Field(20, gt=0, description="At most so many dev utterances each.")
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the lower end of a range comes first")
+    return pair
+
+
+Speed = Annotated[float, Field(ge=0.5, le=2)]
+
+
+class AugmentConfig(Section):
+    """What is done to the training audio, drawn anew each time an utterance comes; nothing by default."""
+
+    speed: Annotated[tuple[Speed, Speed], AfterValidator(_ascending)] | None = Field(
+        None, description="Range of speeds, such as [0.9, 1.1]; pitch changes with it."
+    )
+    noise_snr_db: Annotated[tuple[float, float], AfterValidator(_ascending)] | None = Field(
+        None, description="Range of signal-to-noise ratios of added noise, such as [10, 30]."
+    )
+    telephone: float = Field(0, ge=0, le=1, description="Share heard through a telephone.")
+    spec_augment: bool = Field(False, description="Mask bands of mel bins and spans of frames.")
+    cached_views: int | None = Field(
+        None,
+        gt=0,
+        description="With cache_prefix: so many augmented views beside the plain one, used in turn.",
+    )
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is done."""
+        return bool(self.speed or self.noise_snr_db or self.telephone or self.spec_augment)
+
+    @model_validator(mode="after")
+    def _views_of_something(self) -> AugmentConfig:
+        if self.cached_views and not self.asked:
+            raise ValueError(
+                "cached_views without speed, noise_snr_db, telephone or spec_augment: choose one"
+            )
+        return self
 
 
 class TrainingConfig(Section):
@@ -95,6 +147,20 @@ class TrainingConfig(Section):
         True, description="Compute the layers below the first adapter once and keep them on disk."
     )
     cache_limit_gb: float = Field(20.0, gt=0, description="Refuse a larger prefix cache.")
+    augment: AugmentConfig = AugmentConfig()
+
+    @field_validator("augment")
+    @classmethod
+    def _cached_or_drawn(cls, augment: AugmentConfig, info: ValidationInfo) -> AugmentConfig:
+        cached = info.data.get("cache_prefix")
+        if cached and augment.asked and not augment.cached_views:
+            raise ValueError(
+                "a cached prefix is computed from the audio as it is: set cached_views to cache so "
+                "many augmented views, or training.cache_prefix: false to draw anew each time"
+            )
+        if not cached and augment.cached_views:
+            raise ValueError("cached_views needs training.cache_prefix: true")
+        return augment
 
 
 class PretrainConfig(Section):
@@ -104,6 +170,19 @@ class PretrainConfig(Section):
     source: SourceConfig = SourceConfig()
     data: DataConfig
     training: TrainingConfig = TrainingConfig()
+
+    @field_validator("training")
+    @classmethod
+    def _slowest_fits(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        data, speed = info.data.get("data"), training.augment.speed
+        if data and speed and data.max_seconds / speed[0] > LONGEST:
+            raise ValueError(
+                f"augment.speed {speed[0]:g} makes data.max_seconds {data.max_seconds:g} longer than "
+                f"the {LONGEST:g} s that an encoder takes: lower max_seconds to "
+                f"{LONGEST * speed[0]:g}"
+            )
+        return training
+
     init_from: str | None = Field(
         None,
         description="Checkpoint whose head and adapters are the start (a static one for two-stage).",

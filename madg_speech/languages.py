@@ -14,6 +14,8 @@ from madg_speech.language_data.names import codes_by_name, fold, nearest
 
 ScriptType = Literal["alphabet", "abugida", "abjad", "logographic", "syllabary", "unknown"]
 
+_PRIVATE_USE = re.compile("q[a-t][a-z]")  # codes that ISO 639-3 leaves to anyone
+
 # BCP-47 (RFC 5646): language, extended language, script, region, variants, extensions.
 _TAG = re.compile(
     r"(?P<language>[a-z]{2,3})(-(?P<extended>[a-z]{3}))?(-[a-z]{4})?(-([a-z]{2}|[0-9]{3}))?"
@@ -71,6 +73,25 @@ def resolve(query: str, notify: Callable[[str], None] | None = None) -> Language
     if given is None:
         raise UnknownLanguageError(_unknown(query))
     return _choose(given, text, tell)
+
+
+def language_code(query: str, notify: Callable[[str], None] | None = None) -> str:
+    """ISO 639-3 code of a language for a manifest: URIEL need not know it.
+
+    Args:
+        query: as for :func:`resolve`; or any ISO 639-3 code, ``qaa`` to ``qtz`` (left to anyone) too.
+        notify: as for :func:`resolve`.
+
+    Raises:
+        UnknownLanguageError: neither.
+    """
+    try:
+        return resolve(query, notify).iso
+    except UnknownLanguageError:
+        code = query.strip().lower()
+        if code in tables.iso_languages() or _PRIVATE_USE.fullmatch(code):
+            return code
+        raise
 
 
 def all_languages() -> tuple[Language, ...]:

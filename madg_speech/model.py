@@ -25,6 +25,7 @@ from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocab.json", "README.md"
+DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 
 
 class ModelConfig(Section):
@@ -209,13 +210,12 @@ def checkpoint_folder(name: Path | str) -> Path:
     """
     if name != "default":
         return Path(name)
-    folder = Path(__file__).parent / "checkpoints" / "default"
-    if not folder.is_dir():
+    if not (DEFAULT / CONFIG).is_file():
         raise CheckpointError(
             "this build of madg-speech carries no default checkpoint: train one with `madg-speech "
             "pretrain` and give its folder (--checkpoint FOLDER)"
         )
-    return folder
+    return DEFAULT
 
 
 def read_model_config(folder: Path) -> ModelConfig:

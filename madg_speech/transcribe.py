@@ -11,11 +11,10 @@ import torch
 from madg_speech.audio import check_audible, stream_audio
 from madg_speech.conditioning import Conditioning, condition
 from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.errors import AudioError, CheckpointError, ConfigError
-from madg_speech.model import AdaptedModel
+from madg_speech.errors import AudioError, ConfigError
+from madg_speech.model import AdaptedModel, checkpoint_folder
 from madg_speech.windows import Window, cut_windows
 
-DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 POOL_SECONDS = 600.0  # audio read before windows are sorted by length and batched
 BATCH_SECONDS = 60.0  # audio in one batch, padding included
 
@@ -97,14 +96,8 @@ def load(
         BackboneError: the backbone cannot be found.
         ConfigError: no such device.
     """
-    folder = DEFAULT if checkpoint == "default" else Path(checkpoint)
-    if checkpoint == "default" and not folder.is_dir():
-        raise CheckpointError(
-            "this build of madg-speech carries no default checkpoint: train one with "
-            "`madg-speech pretrain` and give its folder (--checkpoint FOLDER)"
-        )
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = AdaptedModel.from_pretrained(folder, backbone)
+    model = AdaptedModel.from_pretrained(checkpoint_folder(checkpoint), backbone)
     try:
         return Transcriber(model.to(chosen))
     except (RuntimeError, AssertionError) as error:

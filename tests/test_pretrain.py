@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -134,6 +135,43 @@ def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_pat
         "whose text romanises to nothing": 1,
         "with more text than CTC frames": 1,
     }
+    listed = (tmp_path / "run" / "left_out.jsonl").read_text().splitlines()
+    assert {
+        (entry["id"], entry["reason"], entry["split"]) for entry in map(json.loads, listed)
+    } == {
+        ("no-text", "whose text romanises to nothing", "train"),
+        ("crowded", "with more text than CTC frames", "train"),
+    }
+
+
+def test_a_language_with_one_utterance_is_named_and_trained_on(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([*lines[:8], lines[8]]))
+    folder = run(settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 1}))
+    assert "with a single utterance: yor" in capsys.readouterr().err
+    assert AdaptedModel.from_pretrained(folder).spec.languages == ("swh", "yor")
+
+
+def test_progress_is_one_readable_line_per_log(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = write_corpus(tmp_path / "dev", ("deu",), copies=1)
+    run(
+        settings(
+            tiny_whisper,
+            manifest,
+            tmp_path / "run",
+            data={"train": [str(manifest)], "dev": [str(dev)]},
+        )
+    )
+    output = capsys.readouterr()
+    steps = [line for line in output.err.splitlines() if line.startswith("step ")]
+    number = r"\d+\.\d+"
+    assert re.fullmatch(rf"step 3/6  loss {number}  {number} h audio/h  0:\d\d:\d\d left", steps[0])
+    assert re.fullmatch(rf"step 6/6  dev CER {number}  unrelated {number}  0:00:00 left", steps[-1])
+    assert output.out == ""
 
 
 def test_broken_data_is_named(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:

@@ -46,8 +46,15 @@ def test_default_style(text: str, expected: str) -> None:
 def test_none_style_keeps_the_text_and_an_unknown_style_names_the_known() -> None:
     assert normalize(" A, b ", "none") == " A, b "
     with pytest.raises(ValueError, match="default"):
-        normalize("a", "whisper")
+        normalize("a", "wisper")
     assert NORMALIZERS["default"].label == "default-1"
+
+
+def test_whisper_style_breaks_brahmic_words_and_ml_superb_joins_what_punctuation_parted() -> None:
+    assert normalize("[noise] Hello, (uh) World!", "whisper") == "hello world"
+    assert normalize("नमस्ते", "whisper").split() == ["नमस", "त"]
+    assert normalize("I'll be, re-read", "ml-superb") == "ILL BE REREAD"
+    assert {n.label for n in NORMALIZERS.values()} >= {"whisper-1", "ml-superb-1"}
 
 
 @given(TEXT)

@@ -32,6 +32,10 @@ class FrontEnd(Protocol):
     def rule(self) -> str:
         """All that decides the values, in words: part of the key of cached prefixes."""
 
+    @property
+    def spectral(self) -> bool:
+        """Whether the inputs are bands over time, [B, bands, T], which SpecAugment can mask."""
+
     def __call__(
         self, waveforms: Sequence[Waveform], device: torch.device | str | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -39,6 +43,9 @@ class FrontEnd(Protocol):
 
     def frames(self, samples: int) -> int:
         """Encoder frames of an utterance of so many samples."""
+
+    def samples(self, frames: int) -> int:
+        """Samples that are enough for so many encoder frames."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class LogMel:
     bins: int = 80
     rate: ClassVar[float] = SAMPLE_RATE / HOP
     frame_rate: ClassVar[float] = SAMPLE_RATE / HOP / 2
+    spectral: ClassVar[bool] = True
     rule: ClassVar[str] = (
         "log-mel, own length rounded up to even, zero padding, padded keys masked, v1"
     )
@@ -47,6 +48,10 @@ class LogMel:
     def frames(self, samples: int) -> int:
         """Encoder frames of an utterance: half its mel frames."""
         return _frames(samples) // 2
+
+    def samples(self, frames: int) -> int:
+        """Samples of so many encoder frames."""
+        return frames * 2 * HOP
 
 
 def log_mel(

@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ class RawAudio:
     normalize: bool
     kernels: tuple[int, ...]
     strides: tuple[int, ...]
+    spectral: ClassVar[bool] = False
 
     @property
     def rate(self) -> float:
@@ -65,18 +66,10 @@ class RawAudio:
         """Key of cached prefixes."""
         return f"{self}, own length, zero padding, padded keys masked, v1"
 
-    @property
-    def shortest(self) -> int:
-        """Samples that one frame needs: 400."""
-        needed = 1
-        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
-            needed = (needed - 1) * stride + kernel
-        return needed
-
     def __call__(
         self, waveforms: Sequence[Waveform], device: torch.device | str | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Waveforms [B, samples] and lengths [B] in samples, at least :attr:`shortest`.
+        """Waveforms [B, samples] and lengths [B] in samples, at least what one frame takes.
 
         Raises:
             ValueError: no waveform, an empty one, or one that is not a vector.
@@ -84,7 +77,8 @@ class RawAudio:
         signals = to_vectors(waveforms, device)
         if self.normalize:
             signals = [(s - s.mean()) / (s.var(correction=0) + 1e-7).sqrt() for s in signals]
-        lengths = torch.tensor([max(len(s), self.shortest) for s in signals], device=device)
+        shortest = self.samples(1)
+        lengths = torch.tensor([max(len(s), shortest) for s in signals], device=device)
         padded = torch.zeros(len(signals), int(lengths.max()), device=device)
         for row, signal in zip(padded, signals, strict=True):
             row[: len(signal)] = signal
@@ -92,10 +86,17 @@ class RawAudio:
 
     def frames(self, samples: int) -> int:
         """Encoder frames of an utterance: (samples - 80) // 320 with the usual convolutions."""
-        frames = max(samples, self.shortest)
+        frames = max(samples, self.samples(1))
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             frames = (frames - kernel) // stride + 1
         return frames
+
+    def samples(self, frames: int) -> int:
+        """Fewest samples of so many frames: 320 frames + 80 with the usual convolutions."""
+        samples = frames
+        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
 
 
 class Wav2Vec2Backbone(Backbone):

@@ -19,6 +19,7 @@ VERBS = {
     "prepare": "Make manifests from a corpus (or synthetic speech from eSpeak NG).",
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
     "refine": "Tune one language's adapter, or its λ alone, on minutes of transcribed audio.",
+    "evaluate": "Score systems on manifests: CER and WER per language and group, comparisons.",
     "transcribe": "Transcribe recordings in any URIEL language.",
     "demo": "Hear two languages never trained on: generated, no and wrong adapters side by side.",
 }

@@ -30,7 +30,8 @@ def pretrain(
     """Train a weight source and a CTC head over many languages; the backbone stays frozen.
 
     The finished checkpoint is OUTPUT/checkpoint: give it to `transcribe --checkpoint`. Several
-    processes: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`.
+    GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
+    `torchrun --nproc_per_node 2 -m ...`.
     """
     from madg_speech.config import PretrainConfig, find_config, load_config
     from madg_speech.training.pretrain import pretrain as run

@@ -36,7 +36,10 @@ def transcribe(
         typer.Option("-o", "--output", help="Folder to write to; else standard output."),
     ] = None,
     form: Annotated[Format, typer.Option("-f", "--format", help="Output format.")] = Format.txt,
-    checkpoint: Annotated[str, typer.Option(help="`default` or a checkpoint folder.")] = "default",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="`default` or a folder; what ADAPTER was refined from when left out."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Folder or hub id in place of the checkpoint's backbone.")
     ] = None,
@@ -74,12 +77,15 @@ def transcribe(
         _report(failed, total, stderr)
 
     from madg_speech.advice import advise
+    from madg_speech.conditioning import refined_from
     from madg_speech.transcribe import Failure, load
 
     def say(line: str) -> None:
         if not quiet:
             stderr.print(line, markup=False)
 
+    if checkpoint is None:
+        checkpoint = refined_from(adapter) if adapter else "default"
     transcriber = load(checkpoint, backbone, device)
     conditioning = transcriber.condition(
         lang, adapter_from=adapter_from, vector=vector, adapter=adapter, notify=say

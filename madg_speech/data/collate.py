@@ -14,8 +14,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from madg_speech.audio import load_audio
 from madg_speech.backbones.base import FrontEnd
+from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.objectives.ctc import IGNORED
+from madg_speech.text.vocabulary import ctc_frames_needed
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,15 @@ class Collator:
     """Pads to the longest row: cached prefix states if there is a cache, else inputs.
 
     The batch holds ``features`` [B, ..., T] (what the backbone's front end makes) or ``hidden``
-    [B, T, H], ``lengths`` [B], ``languages`` (B codes) and ``labels`` [B, S] padded with -100.
+    [B, T, H], ``lengths`` [B], ``languages`` (B codes) and ``labels`` [B, S] padded with -100. Rows
+    with a ``draw`` number are training rows: they are augmented, or taken from the cached views in
+    turn (the plain one first).
     """
 
     front_end: FrontEnd
     cache: PrefixCache | None = None
+    augmenter: Augmenter | None = None
+    views: tuple[PrefixCache, ...] = ()
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Make a batch; AudioError names a file that cannot be decoded."""
@@ -35,14 +41,25 @@ class Collator:
         labels = [torch.tensor(row["labels"], dtype=torch.int64) for row in rows]
         batch["labels"] = pad_sequence(labels, batch_first=True, padding_value=IGNORED)
         if self.cache is None:
-            waveforms = [load_audio(Path(row["audio"])) for row in rows]
-            batch["features"], batch["lengths"] = self.front_end(waveforms)
+            batch["features"], batch["lengths"] = self._features(rows)
         else:
-            states = [self._cached(row["audio_hash"]) for row in rows]
+            states = [self._cached(row) for row in rows]
             batch["hidden"] = pad_sequence(states, batch_first=True)
             batch["lengths"] = torch.tensor([len(state) for state in states])
         return batch
 
-    def _cached(self, audio_hash: str) -> Tensor:
-        assert self.cache is not None
-        return torch.from_numpy(self.cache[audio_hash].astype(np.float32))
+    def _features(self, rows: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor]:
+        waveforms = [load_audio(Path(row["audio"])) for row in rows]
+        if self.augmenter is None or "draw" not in rows[0]:
+            return self.front_end(waveforms)
+        renditions = [
+            Rendition(row["audio_hash"], row["draw"], ctc_frames_needed(row["labels"]))
+            for row in rows
+        ]
+        return self.augmenter.features(waveforms, renditions, self.front_end)
+
+    def _cached(self, row: dict[str, Any]) -> Tensor:
+        caches = (self.cache, *self.views)
+        cache = caches[row.get("draw", 0) % len(caches)]
+        assert cache is not None
+        return torch.from_numpy(cache[row["audio_hash"]].astype(np.float32))

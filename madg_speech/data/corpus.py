@@ -46,9 +46,12 @@ class Corpus:
         return sorted(set(self.table["lang"]))
 
     def summary(self) -> str:
-        """One line: utterances, hours, languages, and every reason with its count."""
+        """One line: utterances, hours, languages, what is too little, every reason with its count."""
         hours = sum(self.table["seconds"]) / 3600
         line = f"{len(self.table)} utterances, {hours:.2f} h, {len(self.languages)} languages"
+        single = [name for name, count in sorted(Counter(self.table["lang"]).items()) if count == 1]
+        if single:
+            line += f"; with a single utterance: {', '.join(single)}"
         return f"{line}; left out: {_count(self.left_out)}" if self.left_out else line
 
 

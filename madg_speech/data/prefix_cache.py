@@ -2,7 +2,8 @@
 
 Layout: ``<cache>/prefix/<key>/states.f16`` holds hidden states as float16 [frames, H], utterance after
 utterance; ``index.jsonl`` says where each audio file (by content hash) lies. The key covers the
-backbone's weights, the layer, the front end, its padding rule and the dtype, so nothing stale is read.
+backbone's weights, the layer, the front end, its padding rule and the dtype, so nothing stale is read;
+augmented views lie in folders of their own inside, named by number and settings.
 An index line is written after its states are on disk: a killed build goes on where it stopped.
 """
 
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -27,13 +28,16 @@ from madg_speech.cache import cache_dir
 from madg_speech.errors import AudioError, DataError
 from madg_speech.model import AdaptedModel
 
+Features = Callable[[Sequence[str], Sequence[np.ndarray]], tuple[torch.Tensor, torch.Tensor]]
+
 
 class PrefixCache:
     """Hidden states by audio hash, memory-mapped; build missing ones with :meth:`fill`."""
 
-    def __init__(self, model: AdaptedModel):
+    def __init__(self, model: AdaptedModel, view: str = ""):
+        """Open the cache of the audio as it is, or of the augmented ``view`` of that name."""
         self.width = model.backbone.hidden_size
-        self.folder = cache_dir() / "prefix" / _key(model)
+        self.folder = cache_dir() / "prefix" / _key(model) / view
         self.states = self.folder / "states.f16"
         self.index: dict[str, tuple[int, int]] = {}
         self._map: np.ndarray | None = None
@@ -54,6 +58,7 @@ class PrefixCache:
         seconds: dict[str, float],
         limit_gb: float,
         seconds_per_batch: float = 120.0,
+        features: Features | None = None,
     ) -> None:
         """Compute what is missing, batched by length, on the model's device.
 
@@ -63,6 +68,8 @@ class PrefixCache:
             seconds: content hash -> length.
             limit_gb: refuse to start if the missing states would need more.
             seconds_per_batch: rows x longest row.
+            features: content hashes and waveforms -> inputs and lengths, for an augmented view; the
+                backbone's own when None.
 
         Raises:
             DataError: the estimate exceeds ``limit_gb`` or the free disk space.
@@ -74,9 +81,7 @@ class PrefixCache:
             missing = sorted((h for h in audio if h not in self.index), key=lambda h: seconds[h])
             if not missing:
                 return
-            count = model.backbone.front_end.frames
-            frames = sum(count(round(seconds[h] * SAMPLE_RATE)) for h in missing)
-            self._check_size(frames, limit_gb)
+            self.check_size(model, (seconds[h] for h in missing), limit_gb)
             broken: list[str] = []
             console = Console(stderr=True)
             with Progress(
@@ -87,7 +92,7 @@ class PrefixCache:
                 with self.states.open("ab") as out, self._index_file.open("a") as index:
                     out.truncate(self._used * self.width * 2)
                     for batch in _batches(missing, seconds, seconds_per_batch):
-                        self._compute(model, batch, audio, out, index, broken)
+                        self._compute(model, batch, audio, features, out, index, broken)
                         progress.advance(bar, sum(seconds[h] for h in batch) / 3600)
             self._map = None
         if broken:
@@ -98,6 +103,7 @@ class PrefixCache:
         model: AdaptedModel,
         batch: Sequence[str],
         audio: dict[str, Path],
+        features: Features | None,
         out: BinaryIO,
         index: TextIO,
         broken: list[str],
@@ -112,8 +118,9 @@ class PrefixCache:
                 broken.append(str(error))
         if not waveforms:
             return
-        features, lengths = model.backbone.features(list(waveforms.values()))
-        hidden, frames = model.prefix(features, lengths)
+        heard = list(waveforms.values())
+        mel = features(list(waveforms), heard) if features else model.backbone.features(heard)
+        hidden, frames = model.prefix(*mel)
         hidden = hidden.to(torch.float16).cpu()
         lines = [""]  # begins a line of its own, also after the half line of a killed build
         for key, row, count in zip(waveforms, hidden, frames.tolist(), strict=True):
@@ -142,7 +149,11 @@ class PrefixCache:
             self.index[entry["audio"]] = (entry["offset"], entry["frames"])
             self._used = max(self._used, entry["offset"] + entry["frames"])
 
-    def _check_size(self, frames: int, limit_gb: float) -> None:
+    def check_size(self, model: AdaptedModel, seconds: Iterable[float], limit_gb: float) -> None:
+        """DataError if utterances of these lengths would exceed the limit or the disk."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        count = model.backbone.front_end.frames
+        frames = sum(count(round(length * SAMPLE_RATE)) for length in seconds)
         needed = frames * self.width * 2 / 1e9
         free = shutil.disk_usage(self.folder).free / 1e9
         if needed > limit_gb:

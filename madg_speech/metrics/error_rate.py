@@ -1,8 +1,8 @@
-"""Character and word error rate, pooled over utterances (jiwer)."""
+"""Character and word error rate, per utterance and pooled over utterances (jiwer)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jiwer
@@ -54,6 +54,38 @@ def wer(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRate:
     return _counts(jiwer.process_words(list(references), list(hypotheses)))
 
 
+def character_errors(references: Sequence[str], hypotheses: Sequence[str]) -> list[ErrorRate]:
+    """``cer`` of each utterance by itself.
+
+    Raises:
+        DataError: as ``cer``.
+    """
+    _check(references, hypotheses)
+    split = jiwer.Compose([jiwer.ReduceToListOfListOfChars()])
+    return _each(jiwer.process_characters(list(references), list(hypotheses), split, split))
+
+
+def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> list[ErrorRate]:
+    """``wer`` of each utterance by itself.
+
+    Raises:
+        DataError: as ``wer``.
+    """
+    _check(references, hypotheses)
+    return _each(jiwer.process_words(list(references), list(hypotheses)))
+
+
+def pool(scores: Iterable[ErrorRate]) -> ErrorRate:
+    """Counts added up."""
+    scores = list(scores)
+    return ErrorRate(
+        sum(score.substitutions for score in scores),
+        sum(score.deletions for score in scores),
+        sum(score.insertions for score in scores),
+        sum(score.length for score in scores),
+    )
+
+
 def macro_mean(per_language: Mapping[str, ErrorRate]) -> float:
     """The mean of the languages' rates, each language counted once.
 
@@ -88,3 +120,17 @@ def _counts(output: jiwer.CharacterOutput | jiwer.WordOutput) -> ErrorRate:
         output.insertions,
         output.hits + output.substitutions + output.deletions,
     )
+
+
+def _each(output: jiwer.CharacterOutput | jiwer.WordOutput) -> list[ErrorRate]:
+    scores = []
+    for reference, chunks in zip(output.references, output.alignments, strict=True):
+        edits = {"substitute": 0, "delete": 0, "insert": 0, "equal": 0}
+        for chunk in chunks:
+            edits[chunk.type] += max(
+                chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx
+            )
+        scores.append(
+            ErrorRate(edits["substitute"], edits["delete"], edits["insert"], len(reference))
+        )
+    return scores

@@ -58,9 +58,10 @@ class Tables(nn.Module):
 
     def forward(self, context: Tensor) -> dict[str, Tensor]:
         """Generate from context [L, N, d]: each tensor is [L, N, *its shape]."""
-        equation = "n...d,lnd->ln..." if self.per_layer else "...d,lnd->ln..."
+        # The context comes first: einsum then lays each adapter out in one piece, as products want it.
+        equation = "lnd,n...d->ln..." if self.per_layer else "lnd,...d->ln..."
         return {
-            name: torch.einsum(equation, getattr(self, name), context * self.scale)
+            name: torch.einsum(equation, context * self.scale, getattr(self, name))
             for name in TENSORS
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import regex
 
@@ -43,12 +44,19 @@ class Normalizer:
 
 
 def normalize(text: str, style: str = "default") -> str:
-    """Normalise ``text`` by a style of ``NORMALIZERS``; twice is the same as once.
+    """Normalise ``text`` by a style of ``NORMALIZERS``.
 
     ``default``: NFKC; lower case; punctuation (Unicode P*) and symbols (Sm, Sc, So, ``^`` and the
     grave accent) become spaces; invisible characters go; an apostrophe between two letters, marks
     or digits is kept as ``'``; white space is squeezed. Combining marks stay: without them the
-    Brahmic scripts lose their vowels. Tone letters (Sk) stay. ``none``: the text as it is.
+    Brahmic scripts lose their vowels. Tone letters (Sk) stay. Twice is the same as once. ``none``: the
+    text as it is.
+
+    For comparison with others' scores: ``whisper``, the BasicTextNormalizer of openai/whisper as
+    transformers has it, without its removal of diacritics, for every language (English too): text in
+    brackets goes, and marks become spaces like punctuation, which breaks Brahmic scripts.
+    ``ml-superb``, the scoring of ML-SUPERB 2.0: punctuation (Unicode P*) is deleted, not replaced by
+    a space, and all is upper case (there, spaces go too in Chinese, Japanese and Thai: the caller's part).
 
     Raises:
         ValueError: no such style.
@@ -67,7 +75,26 @@ def _default(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
+def _whisper(text: str) -> str:
+    return str(_whisper_rules()(text)).strip()
+
+
+@cache
+def _whisper_rules() -> Callable[[str], str]:
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer
+
+    rules: Callable[[str], str] = BasicTextNormalizer()
+    return rules
+
+
+def _ml_superb(text: str) -> str:
+    kept = "".join(char for char in text if not unicodedata.category(char).startswith("P"))
+    return kept.upper()
+
+
 NORMALIZERS = {
     "default": Normalizer("default", 1, _default),
     "none": Normalizer("none", 1, str),
+    "whisper": Normalizer("whisper", 1, _whisper),
+    "ml-superb": Normalizer("ml-superb", 1, _ml_superb),
 }

@@ -10,9 +10,10 @@ from transformers import set_seed
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone, FrontEnd
 from madg_speech.config import PretrainConfig
+from madg_speech.data.augment import Augmenter
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
-from madg_speech.errors import CheckpointError, DataError
+from madg_speech.errors import CheckpointError, ConfigError, DataError
 from madg_speech.model import AdaptedModel, ModelConfig, read_model_config, read_weights
 from madg_speech.sources import build_source
 from madg_speech.splits import training_group
@@ -23,6 +24,7 @@ from madg_speech.training.run import (
     batch_plan,
     describe_run,
     fill_prefix_cache,
+    fill_views,
     open_run,
     training_arguments,
 )
@@ -45,25 +47,36 @@ def pretrain(
         ManifestError, DataError, BackboneError, CheckpointError: as their names say.
     """
     PartialState(cpu=device == "cpu")
+    training = config.training
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
-    set_seed(config.training.seed)
+    set_seed(training.seed)
     vocabulary = Vocabulary.romanized()
     backbone = load_backbone(config.backbone.name, config.backbone.revision)
+    if training.augment.spec_augment and not backbone.front_end.spectral:
+        raise ConfigError(
+            f"training.augment.spec_augment masks mel bins; {backbone.name} hears waveforms: leave it "
+            "out (training.mask_time masks hidden frames of any backbone)"
+        )
     train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     model = _build_model(config, backbone, vocabulary, train.languages)
     describe_run(run, config, corpora)
-    cache = fill_prefix_cache(model, list(corpora.values()), config.training)
+    cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
         model,
-        training_arguments(config.training, run, device, cache is not None, dev is not None),
-        batch_plan(config.training, train),
+        training_arguments(training, run, device, cache is not None, dev is not None),
+        batch_plan(training, train),
         train,
         dev,
-        Collator(model.backbone.front_end, cache),
+        Collator(
+            model.backbone.front_end,
+            cache,
+            Augmenter(training.augment, training.seed) if training.augment.asked else None,
+            fill_views(model, train, training),
+        ),
         {name: training_group(name, train.languages) for name in (dev.languages if dev else [])},
-        config.training.patience,
+        training.patience,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()

@@ -8,7 +8,6 @@ last: where it is, the refinement is finished), and the run folder ``run``.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,7 @@ from madg_speech.cache import atomic_path
 from madg_speech.config import Section, TrainingConfig
 from madg_speech.data.collate import Collator
 from madg_speech.errors import CheckpointError, ConfigError, UnknownLanguageError
-from madg_speech.language_data.tables import iso_languages
-from madg_speech.languages import resolve
+from madg_speech.languages import language_code, resolve
 from madg_speech.model import AdaptedModel, checkpoint_folder
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.free_embedding import FreeEmbedding
@@ -48,7 +46,6 @@ ADAPTER, FACTS = "adapter.safetensors", "adapter.json"
 Tune = Literal["adapter", "lambda"]
 Start = Literal["generated", "static", "random"]
 LEARNING_RATES: dict[Tune, float] = {"adapter": 1e-3, "lambda": 1e-2}
-PRIVATE_USE = re.compile("q[a-t][a-z]")  # codes that ISO 639-3 leaves to anyone
 
 
 class RefineConfig(Section):
@@ -169,9 +166,7 @@ def choose_start(config: RefineConfig, model: AdaptedModel) -> tuple[str, Start]
     try:
         return resolve(config.language, say).iso, config.start
     except UnknownLanguageError as error:
-        code = config.language.strip().lower()
-        if code not in iso_languages() and not PRIVATE_USE.fullmatch(code):
-            raise
+        code = language_code(config.language)
         if config.start != "generated" or isinstance(model.source, Static):
             return code, config.start
         if config.tune == "lambda":

@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from torch import Tensor
 from transformers import TrainingArguments
 
+from madg_speech.audio import Waveform
 from madg_speech.cache import atomic_path
 from madg_speech.config import Section, TrainingConfig
+from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import ConfigError
 from madg_speech.model import AdaptedModel
+from madg_speech.text.vocabulary import ctc_frames_needed
 from madg_speech.training.trainer import MARKER, data_workers, last_complete_checkpoint
 
 PACKAGES = ("madg-speech", "torch", "transformers", "accelerate", "datasets", "lang2vec", "uroman")
@@ -119,6 +123,44 @@ def fill_prefix_cache(
             audio[key], seconds[key] = Path(path), length
     cache.fill(model, audio, seconds, training.cache_limit_gb)
     return cache
+
+
+def fill_views(
+    model: AdaptedModel, train: Corpus, training: TrainingConfig
+) -> tuple[PrefixCache, ...]:
+    """Compute what the augmented views of the training audio lack; empty where none are asked for.
+
+    Views do not depend on the run's seed: runs with several seeds share them.
+    """
+    config = training.augment
+    if not config.cached_views or model.prefix_layers == 0:
+        return ()
+    augmenter = Augmenter(config, seed=0)
+    numbers = range(1, config.cached_views + 1)
+    views = tuple(PrefixCache(model, augmenter.view_name(number)) for number in numbers)
+    table = train.table
+    audio = {key: Path(path) for key, path in zip(table["audio_hash"], table["audio"], strict=True)}
+    slowest = min(1.0, config.speed[0]) if config.speed else 1.0
+    lengths = [length / slowest for length in table["seconds"]]
+    seconds = dict(zip(table["audio_hash"], lengths, strict=True))
+    needed: dict[str, int] = {}
+    for key, labels in zip(table["audio_hash"], table["labels"], strict=True):
+        needed[key] = max(needed.get(key, 0), ctc_frames_needed(labels))
+    missing = (seconds[key] for view in views for key in audio if key not in view.index)
+    views[0].check_size(model, missing, training.cache_limit_gb)
+
+    for number, view in zip(numbers, views, strict=True):
+
+        def features(
+            keys: Sequence[str], waveforms: Sequence[Waveform], number: int = number
+        ) -> tuple[Tensor, Tensor]:
+            renditions = [Rendition(key, number, needed[key]) for key in keys]
+            return augmenter.features(
+                waveforms, renditions, model.backbone.front_end, str(model.device)
+            )
+
+        view.fill(model, audio, seconds, training.cache_limit_gb, features=features)
+    return views
 
 
 def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:

@@ -24,6 +24,7 @@ from transformers import (
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus
+from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
 from madg_speech.metrics.error_rate import cer
 from madg_speech.model import WEIGHTS, AdaptedModel
@@ -70,8 +71,8 @@ class SpeechTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; Accelerate gives each rank every n-th."""
         loader: DataLoader[Any] = DataLoader(
-            self.train_dataset,
-            batch_sampler=self.plan,
+            DrawnRows(self.train_dataset),
+            batch_sampler=Draws(self.plan),
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
         )

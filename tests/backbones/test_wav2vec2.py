@@ -14,10 +14,10 @@ from transformers import AutoModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wa
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.mel import LogMel
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
-from madg_speech.config import DataConfig, PretrainConfig
+from madg_speech.config import AugmentConfig, DataConfig, PretrainConfig
 from madg_speech.data.corpus import load_corpus
 from madg_speech.data.manifest import Utterance, write_manifest
-from madg_speech.errors import BackboneError, DataError
+from madg_speech.errors import BackboneError, ConfigError, DataError
 from madg_speech.model import AdaptedModel
 from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.pretrain import pretrain
@@ -168,6 +168,8 @@ def test_frames_are_those_of_the_convolutions(tmp_path: Path) -> None:
         count = backbone.model._get_feat_extract_output_lengths(samples)
         assert backbone.front_end.frames(samples) == count == (samples - 80) // 320
     assert backbone.front_end.frames(1) == 1
+    for front_end in (backbone.front_end, LogMel()):
+        assert front_end.frames(front_end.samples(50)) == 50
 
 
 def test_text_is_weighed_against_the_backbone_s_own_frames(tmp_path: Path) -> None:
@@ -188,6 +190,7 @@ def test_a_run_learns_and_its_checkpoint_transcribes(
     monkeypatch.setenv("MADG_CACHE", str(tmp_path / "cache"))
     manifest = write_corpus(tmp_path / "speech", copies=1)
     training = {"steps": 3, "seconds_per_batch": 4, "eval_every": 3, "cache_prefix": cached}
+    training |= {} if cached else {"augment": {"speed": [0.9, 1.1]}}
     config = PretrainConfig.model_validate(
         {
             "backbone": {"name": str(speech_folder(tmp_path / "backbone", kind))},
@@ -197,6 +200,13 @@ def test_a_run_learns_and_its_checkpoint_transcribes(
             "output": str(tmp_path / "run"),
         }
     )
+    masked = config.training.model_copy(update={"augment": AugmentConfig(spec_augment=True)})
+    with pytest.raises(ConfigError, match="hears waveforms"):
+        pretrain(
+            config.model_copy(update={"training": masked, "output": str(tmp_path / "masked")}),
+            Path("/"),
+            device="cpu",
+        )
     model = AdaptedModel.from_pretrained(pretrain(config, Path("/"), device="cpu"))
     assert model.source(["swh"]).up.any()
     transcript = Transcriber(model).transcribe(tmp_path / "speech" / "swh-0.wav", "swh")

@@ -1,0 +1,1 @@
+"""Runs systems over manifests, scores what they said, groups and compares the scores."""

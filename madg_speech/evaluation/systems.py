@@ -1,0 +1,160 @@
+"""What can be evaluated: anything that turns waveforms of a language into text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from madg_speech.audio import Waveform
+from madg_speech.errors import ConfigError
+from madg_speech.languages import resolve
+from madg_speech.typology import nearest
+
+if TYPE_CHECKING:
+    from madg_speech.adapters import AdapterWeights
+    from madg_speech.model import AdaptedModel
+
+Script = Literal["romanized", "native"]
+ADAPTERS = ("generated", "none", "nearest", "mean")
+
+
+class System(Protocol):
+    """A speech recogniser under evaluation.
+
+    Attributes:
+        name: what files and tables call it.
+        max_seconds: the longest utterance that it takes.
+    """
+
+    name: str
+    max_seconds: float
+
+    def describe(self) -> dict[str, Any]:
+        """What made its hypotheses, as JSON: hypotheses of another description are not resumed.
+
+        ``script`` ("romanized" or "native") tells how its output is spelt, ``trained`` lists its
+        training languages if they are known, ``backbone`` names what it stands on.
+        """
+
+    def condition(self, language: str) -> str | None:
+        """What stands for ``language`` (ISO 639-3) inside: an adapter's or a token's code, or none."""
+
+    def transcribe(self, waveforms: Sequence[Waveform], language: str) -> list[str]:
+        """The text of each 16 kHz waveform."""
+
+
+class CheckpointSystem:
+    """A trained checkpoint with greedy decoding.
+
+    Args:
+        model: in evaluation mode, on its device.
+        folder: where it was loaded from.
+        adapter_from: whose adapter an utterance gets: ``generated``, its language's own; ``none``;
+            ``nearest``, that of the typologically nearest other training language; ``mean``, that of
+            the training languages' mean vector; or a language, the same for all.
+
+    Raises:
+        UnknownLanguageError: ``adapter_from`` is neither a control nor a language.
+        ConfigError: the checkpoint cannot do that.
+    """
+
+    def __init__(self, model: AdaptedModel, folder: Path, adapter_from: str = "generated"):
+        self.model = model
+        self.folder = folder
+        self.chosen = adapter_from if adapter_from in ADAPTERS else resolve(adapter_from).iso
+        self.name = f"{_label(folder)}.{self.chosen}"
+        self.max_seconds = model.backbone.max_seconds
+        self._mean: AdapterWeights | None = None
+        if self.chosen == "mean":
+            self._mean = _mean_adapter(model)
+        elif self.chosen == "nearest" and not model.spec.languages:
+            raise ConfigError(
+                f"{folder} names no training language: --adapter-from nearest has no choice"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Checkpoint and adapter; the hash is over the configuration and the weights."""
+        spec = self.model.spec
+        return {
+            "kind": "checkpoint",
+            "checkpoint": str(self.folder),
+            "sha256": checkpoint_hash(self.folder),
+            "source": spec.source.kind,
+            "backbone": spec.backbone.name,
+            "backbone_revision": spec.backbone.revision,
+            "adapter_from": self.chosen,
+            "decoding": "greedy CTC",
+            "script": "romanized",
+            "trained": list(spec.languages),
+        }
+
+    def condition(self, language: str) -> str | None:
+        """The language whose adapter is used."""
+        if self.chosen == "none":
+            return None
+        if self.chosen == "nearest":
+            return nearest(language, self.model.spec.languages, 1)[0].iso
+        return language if self.chosen == "generated" else self.chosen
+
+    def transcribe(self, waveforms: Sequence[Waveform], language: str) -> list[str]:
+        """Greedy CTC text of each waveform."""
+        from madg_speech.decoding.greedy import greedy_decode
+
+        rows = [self.condition(language)] * len(waveforms)
+        scores, lengths = self.model.log_probs(waveforms, rows, self._mean)
+        return greedy_decode(scores, lengths, self.model.vocabulary)
+
+
+def load_checkpoint_systems(
+    folder: Path, adapters: Sequence[str], device: str | None
+) -> list[CheckpointSystem]:
+    """One model, one system for each entry of ``adapters``.
+
+    Raises:
+        CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
+        ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
+    """
+    from madg_speech.model import AdaptedModel
+
+    model = AdaptedModel.from_pretrained(folder)
+    model.to(device or default_device())
+    return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
+
+
+def default_device() -> str:
+    """``cuda`` if there is one, else ``cpu``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def checkpoint_hash(folder: Path) -> str:
+    """SHA-256 over config.json and model.safetensors."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _label(folder: Path) -> str:
+    """The folder's name, or its parent's where it is the ``checkpoint`` of a run."""
+    resolved = folder.resolve()
+    return resolved.parent.name if resolved.name == "checkpoint" else resolved.name
+
+
+def _mean_adapter(model: AdaptedModel) -> AdapterWeights:
+    import torch
+
+    source, trained = model.source, model.spec.languages
+    if not hasattr(source, "embedding") or not trained:
+        raise ConfigError(
+            f"--adapter-from mean needs a generator and its training languages; this checkpoint has a "
+            f"{model.spec.source.kind} source trained on {len(trained)} languages"
+        )
+    with torch.inference_mode():
+        # λ is affine in t: the mean embedding is the embedding of the mean vector.
+        weights: AdapterWeights = source.generate(source.embedding(trained).mean(0, keepdim=True))
+    return weights

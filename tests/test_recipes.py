@@ -1,0 +1,50 @@
+"""Recipes parse: configurations with our loader, launch files with accelerate's own."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
+from accelerate.commands.launch import launch_command_parser
+from accelerate.utils import DistributedType
+
+from madg_speech.config import PretrainConfig, load_config
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "default"
+LAUNCHES = {"one_gpu": (1, 1), "eight_gpus": (1, 8), "sixty_four_gpus": (8, 64)}
+
+
+@pytest.mark.parametrize("path", sorted(RECIPE.glob("*.yaml")), ids=lambda path: path.name)
+def test_configurations_are_valid(path: Path) -> None:
+    config = load_config(path, PretrainConfig)
+    assert config.data.train and config.output
+
+
+@pytest.mark.parametrize("name", LAUNCHES)
+def test_accelerate_reads_its_files(name: str) -> None:
+    config = load_config_from_file(str(RECIPE / "accelerate" / f"{name}.yaml"))
+    assert isinstance(config, ClusterConfig)
+    machines, processes = LAUNCHES[name]
+    assert (config.num_machines, config.num_processes) == (machines, processes)
+    assert config.mixed_precision == "bf16"
+    expected = DistributedType.NO if processes == 1 else DistributedType.MULTI_GPU
+    assert config.distributed_type == expected
+
+
+def test_the_launch_lines_are_ones_that_accelerate_takes() -> None:
+    text = (RECIPE / "README.md").read_text().replace("\\\n", " ")
+    lines = re.findall(r"^\s*(accelerate launch .*)$", text, re.MULTILINE)
+    named = set()
+    for line in lines:
+        arguments = launch_command_parser().parse_args(shlex.split(line)[2:])
+        assert arguments.module and arguments.training_script == "madg_speech"
+        named.add(Path(arguments.config_file).stem)
+        assert (RECIPE.parent.parent / arguments.config_file).is_file()
+    assert named == set(LAUNCHES)
+
+
+def test_every_command_of_the_run_script_exists() -> None:
+    script = (RECIPE / "run.sh").read_text().replace("\\\n", " ")
+    configs = re.findall(r"--config (\S+)", script)
+    assert configs and all((RECIPE / Path(name).name).is_file() for name in configs)

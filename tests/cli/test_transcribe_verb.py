@@ -1,8 +1,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 
 from madg_speech.cli import main
 from madg_speech.model import AdaptedModel
+from madg_speech.transcribe import Transcriber
 from tests.speech import speak
 
 
@@ -83,7 +85,11 @@ def test_json_contract(run: Run, folder: Path) -> None:
     assert fields["file"] == str(folder / "one.wav")
     assert (fields["language"], fields["adapter"], fields["script"]) == ("swh", "swh", "romanized")
     assert fields["seconds"] == pytest.approx(0.6)
-    assert fields["segments"] == [{"start": 0.0, "end": 0.6, "text": fields["text"]}]
+    (segment,) = fields["segments"]
+    words = segment.pop("words")
+    assert segment == {"start": 0.0, "end": 0.6, "text": fields["text"]}
+    assert " ".join(word["word"] for word in words) == fields["text"]
+    assert all(list(word) == ["start", "end", "probability", "word"] for word in words)
 
 
 @pytest.mark.parametrize("form", ["txt", "json"])
@@ -169,6 +175,123 @@ def test_adapter_from(run: Run, folder: Path) -> None:
     assert len({own.out, off.out, other.out}) == 3
     assert "no adapter in use" in off.err
     assert "adapter in use: fin" in other.err
+
+
+def test_all_formats_and_what_is_done_is_skipped(run: Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(folder, "-o", out, "-f", "all").status == 0
+    written = sorted(out.rglob("*.*"))
+    assert len(written) == 15
+    assert (out / "one.srt").read_text().startswith("1\n00:00:0")
+    (out / "one.vtt").unlink()
+    (out / "two.txt").write_text("mine")
+    again = run(folder, "-o", out, "-f", "all")
+    assert "2 of 3 files done before" in again.err
+    assert (out / "one.vtt").exists()
+    assert (out / "two.txt").read_text() == "mine"
+    run(folder, "-o", out, "-f", "all", "--overwrite")
+    assert (out / "two.txt").read_text() != "mine"
+
+
+def test_nothing_left_to_do_loads_nothing(run: Run, folder: Path, tmp_path: Path) -> None:
+    run(folder, "-o", tmp_path / "out")
+    done = run(folder, "-o", tmp_path / "out", lang="no such language")
+    assert done.status == 0
+    assert "3 of 3" in done.err
+
+
+def test_shards_share_the_work(run: Run, folder: Path, tmp_path: Path) -> None:
+    for part in ("1/2", "2/2"):
+        assert run(folder, "-o", tmp_path / part, "--shard", part).status == 0
+    names = [sorted(p.stem for p in (tmp_path / part).rglob("*.txt")) for part in ("1/2", "2/2")]
+    assert names == [["three", "two"], ["one"]]
+    for wrong in ("0/2", "3/2", "x"):
+        assert "expected i/n" in run(folder, "--shard", wrong).err
+
+
+def test_patterns(run: Run, folder: Path) -> None:
+    result = run(folder / "*.wav")
+    assert result.status == 0
+    assert result.out == run(folder / "one.wav").out
+    assert "no file matches" in run(folder / "*.aiff").err
+
+
+def test_standard_input(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (folder / "one.wav").open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(file))
+        fields = json.loads(run("-", "-f", "json", "-o", "-").out)
+    assert fields["file"] == "-"
+    assert fields["text"] + "\n" == run(folder / "one.wav").out
+
+
+def test_start_and_end_in_clock_times(run: Run, folder: Path) -> None:
+    result = run(folder / "two.flac", "-f", "json", "--start", "0:00.2", "--end", "0.9")
+    assert json.loads(result.out)["segments"][0]["start"] == 0.2
+    assert "hh:mm:ss" in run(folder / "two.flac", "--start", "soon").err
+
+
+def test_several_languages(run: Run, folder: Path) -> None:
+    result = run(folder / "one.wav", "-l", "Finnish", "-f", "json")
+    fields = json.loads(result.out)
+    assert set(fields["language_scores"]) == {"swh", "fin"}
+    assert f"heard as {fields['language']}" in result.err
+    assert "not several" in run(folder / "one.wav", "-l", "fin", "--adapter-from", "deu").err
+
+
+def test_interruption_leaves_what_is_finished(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Transcriber.transcribe_many
+
+    def interrupted(self: Transcriber, *args: object, **options: object) -> Iterator[object]:
+        results = whole(self, *args, **options)
+        yield next(results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Transcriber, "transcribe_many", interrupted)
+    result = run(folder, "-o", tmp_path / "out")
+    assert result.status == 130
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["three.txt"]
+
+
+def test_native_script(run: Run, folder: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("".join(f"{chr(0x430 + i)}\n" for i in range(32)), encoding="utf-8")
+    result = run(folder / "one.wav", "--lexicon", words, "-f", "json")
+    assert result.status == 0, result.err
+    assert json.loads(result.out)["script"] == "native"
+    words.write_bytes("дом".encode("cp1251"))
+    for args, said in (
+        (("--lexicon", words), "not UTF-8"),
+        (("--lexicon", tmp_path / "none.txt"), "none.txt"),
+        (("--lm", tmp_path / "lm.arpa"), "--lexicon FILE"),
+        (("--lexicon", words, "-l", "fin"), "one --lang"),
+    ):
+        bad = run(folder / "one.wav", *args)
+        assert bad.status == 2
+        assert said in bad.err.splitlines()[-1]
+
+
+def test_build_lexicon_makes_what_transcribe_reads(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Habari ya asubuhi. Habari gani?\nKuku wa dada, 12 kuku!\n" * 3)
+    argv = ["madg-speech", "build-lexicon", str(text), "-l", "swh", "-o", str(tmp_path / "lex")]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert (tmp_path / "lex" / "lexicon.txt").read_text().splitlines()[:2] == [
+        "habari\t6",
+        "kuku\t6",
+    ]
+    result = run(
+        folder / "one.wav",
+        *("--lexicon", tmp_path / "lex" / "lexicon.txt", "--lm", tmp_path / "lex" / "lm.arpa"),
+    )
+    assert result.status == 0, result.err
+    assert set(result.out.split()) <= {"habari", "ya", "asubuhi", "gani", "kuku", "wa", "dada"}
 
 
 def test_the_process_itself(tmp_path: Path) -> None:

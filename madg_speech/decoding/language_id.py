@@ -1,0 +1,89 @@
+"""Which language a frozen, unadapted Whisper hears: the posterior over its language tokens.
+
+Radford et al. 2022 (arXiv 2212.04356), section 2.3: the token after the start of the transcript is
+the language.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from madg_speech.audio import SAMPLE_RATE
+from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.errors import ConfigError, UnknownLanguageError
+from madg_speech.languages import resolve
+
+_GENERATION = "generation_config.json"
+
+
+@torch.inference_mode()
+def posterior(backbone: WhisperBackbone, waveform: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Probabilities of ISO 639-3 codes, the likeliest first; they sum to 1.
+
+    Only languages that Whisper was made for and that have a URIEL entry take part. The decoder of
+    the backbone's folder is loaded on the first call.
+
+    Args:
+        backbone: adapters, if attached, must not be active.
+        waveform: 16 kHz [samples]; the first 30 s count.
+
+    Raises:
+        ConfigError: the backbone is an English-only Whisper, or its folder names no languages.
+    """
+    from transformers.modeling_outputs import BaseModelOutput
+
+    tokens = _language_tokens(backbone.name)
+    decoder = _load_decoder(backbone.name)
+    full = round(backbone.max_seconds * SAMPLE_RATE)
+    padded = np.pad(waveform[:full], (0, max(full - len(waveform), 0)))
+    features, _ = backbone.features([padded])
+    hidden = backbone.encoder(features)[0].to(decoder.device)
+    start = torch.tensor([[decoder.config.decoder_start_token_id]], device=decoder.device)
+    logits = decoder(
+        encoder_outputs=BaseModelOutput(last_hidden_state=hidden), decoder_input_ids=start
+    ).logits[0, -1]
+    chances = logits[list(tokens.values())].float().softmax(0).tolist()
+    return dict(sorted(zip(tokens, chances, strict=True), key=lambda pair: -pair[1]))
+
+
+@lru_cache(maxsize=2)
+def _language_tokens(name: str) -> dict[str, int]:
+    """ISO 639-3 code -> token of the languages in the folder's generation settings."""
+    from madg_speech.backbones.weights import backbone_folder
+
+    path = Path(backbone_folder(name)) / _GENERATION
+    named = json.loads(path.read_text("utf-8")).get("lang_to_id", {}) if path.is_file() else {}
+    tokens: dict[str, int] = {}
+    for token, index in named.items():
+        try:
+            tokens.setdefault(resolve(token.strip("<|>")).iso, index)
+        except UnknownLanguageError:
+            continue
+    if not tokens:
+        raise ConfigError(
+            f"--lang auto: {path} names no languages (lang_to_id), so {name} cannot tell them "
+            "apart; name the language"
+        )
+    return tokens
+
+
+@lru_cache(maxsize=2)
+def _load_decoder(name: str) -> Any:
+    from transformers import WhisperForConditionalGeneration
+    from transformers.utils.logging import disable_progress_bar
+
+    from madg_speech.backbones.weights import backbone_folder
+
+    disable_progress_bar()
+    model = WhisperForConditionalGeneration.from_pretrained(
+        backbone_folder(name), dtype=torch.float32
+    )
+    del model.model.encoder.layers  # the backbone's own are used
+    return model.eval()

@@ -30,7 +30,7 @@ MIN_SECONDS = 0.1
 SILENCE_DB = -60.0
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".webm", ".mkv"}
-    | {".mov", ".aif", ".aiff", ".wma"}
+    | {".mov", ".aif", ".aiff", ".wma", ".sph"}
 )
 Waveform: TypeAlias = npt.NDArray[np.float32]
 Source: TypeAlias = Path | str | BinaryIO
@@ -41,7 +41,8 @@ _FRAMES = 16384  # per read
 _UNKNOWN = 2**48  # libsndfile marks an unknown length by the largest number there is
 # FFmpeg also reads playlists and scripts, which open other files: containers of sound only.
 _CONTAINERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,w64,wav"
+    "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,flac,flv,matroska,mov,mp3,mpeg,mpegts,nistsphere,"
+    "ogg,w64,wav"
 )
 _log = logging.getLogger(__name__)
 

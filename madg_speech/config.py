@@ -206,6 +206,8 @@ def load_config(
 ) -> Model:
     """Read a YAML file; ``inherit: other.yaml`` (relative to it) supplies what it leaves out.
 
+    ``inherit: [a.yaml, b.yaml]``: where both say something, the later one counts.
+
     Raises:
         ConfigError: names the file, the key, and the nearest valid key or what was expected.
     """
@@ -233,10 +235,11 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level")
-    parent = values.pop("inherit", None)
-    if parent is None:
-        return values
-    return _merge(_read(path.parent / str(parent), (*above, path.resolve())), values)
+    parents = values.pop("inherit", None) or []
+    merged: dict[str, Any] = {}
+    for parent in [parents] if isinstance(parents, str) else parents:
+        merged = _merge(merged, _read(path.parent / str(parent), (*above, path.resolve())))
+    return _merge(merged, values)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,13 @@
-"""The one place with hooks: puts adapters into a backbone's layers without changing the backbone."""
+"""The one place with hooks: puts adapters into a backbone's layers without changing the backbone.
+
+With A(h) = up · relu(down · h + down_bias) + up_bias, in both places after the feed-forward block:
+
+* Pre-norm layers (Whisper, XLS-R, MMS, the large HuBERT and WavLM): ``h' = h + A(h)``, where h is the
+  layer's output.
+* Post-norm layers (wav2vec2-base, HuBERT base, WavLM base), which end in ``h = LN(x)``,
+  ``x = FFN(y) + y``: ``h' = LN(x + A(h))``. This is MAD-X's ``A(h, r) = A(h) + r`` with the residual
+  r = FFN(y), put back under the frozen norm (Pfeiffer et al. 2020, section 3.2).
+"""
 
 from __future__ import annotations
 
@@ -11,42 +20,54 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from madg_speech.adapters import ActiveAdapters, bottleneck
+from madg_speech.backbones.base import Placement
 
 
 class Injection:
-    """Forward hooks on transformer layers: ``out -> out + adapter(out)`` while adapters are in use.
+    """Forward hooks at the placements of a backbone's layers, idle until adapters are in use.
 
     Which adapters are active is held per thread, so two threads may serve two languages through one
     backbone. Hooks are registered with ``prepend``: hidden states captured by others are the adapted
     ones. Outside :meth:`use` the hooks return the layer's own output object, untouched.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], adapted: Sequence[int]):
-        """Hook the layers numbered in ``adapted``.
+    def __init__(self, placements: Sequence[Placement], adapted: Sequence[int]):
+        """Hook the layers numbered in ``adapted``; ``placements`` has one entry a layer.
 
         Raises:
             IndexError: a number is no layer of the backbone.
         """
-        wrong = [number for number in adapted if not 0 <= number < len(layers)]
+        wrong = [number for number in adapted if not 0 <= number < len(placements)]
         if wrong:
-            raise IndexError(f"layer {wrong[0]} of a backbone with layers 0 to {len(layers) - 1}")
+            last = len(placements) - 1
+            raise IndexError(f"layer {wrong[0]} of a backbone with layers 0 to {last}")
         self._thread = threading.local()
         self._handles: list[RemovableHandle] = [
-            layers[number].register_forward_hook(self._hook(number), prepend=True)
+            placements[number].module.register_forward_hook(
+                self._hook(number, placements[number].before_norm), prepend=True
+            )
             for number in adapted
         ]
 
-    def _hook(self, number: int) -> Any:
+    def _hook(self, number: int, before_norm: bool) -> Any:
         # A function per layer binds its own number; a lambda over the loop would bind the last one.
-        def adapt(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
+        def add(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
             active = self.active
             if active is None:
                 return output
-            if isinstance(output, tuple):  # other transformers versions return tuples
+            if isinstance(output, tuple):  # WavLM's layers, and all in other transformers versions
                 return (output[0] + bottleneck(output[0], number, active), *output[1:])
             return output + bottleneck(output, number, active)
 
-        return adapt
+        def add_before_norm(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            active = self.active
+            if active is None:
+                return output
+            # forward() itself: a call would run this hook again
+            normed: Tensor = norm.forward(inputs[0] + bottleneck(output, number, active))
+            return normed
+
+        return add_before_norm if before_norm else add
 
     @property
     def active(self) -> ActiveAdapters | None:

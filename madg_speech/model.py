@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from madg_speech.adapters import ActiveAdapters, AdapterWeights
-from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones import load_backbone
+from madg_speech.backbones.base import Backbone
 from madg_speech.cache import atomic_path
 from madg_speech.config import BackboneConfig, Section, SourceConfig
 from madg_speech.errors import CheckpointError
@@ -54,7 +55,7 @@ class AdaptedModel(nn.Module):
 
     def __init__(
         self,
-        backbone: WhisperBackbone,
+        backbone: Backbone,
         source: Any,
         vocabulary: Vocabulary,
         config: ModelConfig,
@@ -68,7 +69,7 @@ class AdaptedModel(nn.Module):
         self.spec = config
         self.mask_time = mask_time
         adapted = source.shape.layers if source is not None else ()
-        self.injection = Injection(list(backbone.layers), adapted)
+        self.injection = Injection(backbone.placements, adapted)
         # Everything below the first adapter is a fixed function of the audio: it can be cached.
         self.prefix_layers = min(adapted, default=len(backbone.layers))
 
@@ -94,9 +95,9 @@ class AdaptedModel(nn.Module):
         """CTC logits of a batch whose rows may be of different languages.
 
         Args:
-            lengths: [B], mel frames with ``features``, encoder frames with ``hidden``.
+            lengths: [B], along ``features`` or, with ``hidden``, in encoder frames.
             languages: ISO 639-3 code per row; None for no adapter.
-            features: log-mel [B, mel, T]; or
+            features: the front end's inputs, log-mel [B, mel, T] or waveforms [B, T]; or
             hidden: [B, T, H], what :meth:`prefix` returned (a cached prefix).
             adapter: weights of one language, used in place of the source's in every row that names
                 a language.
@@ -189,9 +190,7 @@ class AdaptedModel(nn.Module):
         folder = Path(folder)
         config = read_model_config(folder)
         chosen = backbone or config.backbone.name
-        encoder = WhisperBackbone.from_pretrained(
-            chosen, None if backbone else config.backbone.revision
-        )
+        encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
         if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
             raise CheckpointError(
                 f"{folder} was made for {config.backbone.name} ({config.layers} layers of "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones import load_backbone
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.model import AdaptedModel, ModelConfig
 from madg_speech.sources import build_source
@@ -32,10 +32,10 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_model(backbone: Path, **source: object) -> AdaptedModel:
-    """An AdaptedModel over a tiny Whisper; its source's tensors are all non-zero."""
+    """An AdaptedModel over a tiny encoder; its source's tensors are all non-zero."""
     import torch
 
-    encoder = WhisperBackbone.from_pretrained(str(backbone))
+    encoder = load_backbone(str(backbone))
     config = SourceConfig.model_validate({"bottleneck": 4, "embedding_size": 8} | source)
     torch.manual_seed(1)
     described = ModelConfig(

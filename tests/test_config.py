@@ -53,3 +53,11 @@ def test_a_circle_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "c.yaml", "inherit: c.yaml\n")
     with pytest.raises(ConfigError, match="inherits from itself"):
         load_config(tmp_path / "c.yaml", PretrainConfig)
+
+
+def test_of_two_parents_the_later_counts(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", GOOD + "training: {steps: 7, seed: 3}\n")
+    write(tmp_path / "b.yaml", "training: {seed: 4}\n")
+    child = write(tmp_path / "c.yaml", "inherit: [a.yaml, b.yaml]\n")
+    config = load_config(child, PretrainConfig)
+    assert (config.training.steps, config.training.seed) == (7, 4)

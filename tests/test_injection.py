@@ -6,7 +6,7 @@ import torch
 from transformers import WhisperModel
 
 from madg_speech.adapters import ActiveAdapters
-from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones import load_backbone
 from madg_speech.injection import Injection
 from madg_speech.model import AdaptedModel
 from tests.conftest import build_model
@@ -100,9 +100,9 @@ def test_captured_hidden_states_are_the_adapted_ones(model: AdaptedModel) -> Non
 
 
 def test_detach_leaves_nothing_behind(tiny_whisper: Path, tmp_path: Path) -> None:
-    backbone = WhisperBackbone.from_pretrained(str(tiny_whisper))
+    backbone = load_backbone(str(tiny_whisper))
     before = set(backbone.state_dict())
-    injection = Injection(list(backbone.layers), (1, 3))
+    injection = Injection(backbone.placements, (1, 3))
     assert set(backbone.state_dict()) == before
     assert any(layer._forward_hooks for layer in backbone.layers)
     injection.detach()
@@ -115,8 +115,8 @@ def test_detach_leaves_nothing_behind(tiny_whisper: Path, tmp_path: Path) -> Non
 
 
 def test_each_hook_knows_its_own_layer(tiny_whisper: Path) -> None:
-    backbone = WhisperBackbone.from_pretrained(str(tiny_whisper))
-    injection = Injection(list(backbone.layers), (1, 3))
+    backbone = load_backbone(str(tiny_whisper))
+    injection = Injection(backbone.placements, (1, 3))
     w = weights(1, h=32)
     w.up[:, 1] = 0  # the adapter of layer 3 adds nothing
     w.up_bias[:, 1] = 0

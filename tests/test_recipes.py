@@ -44,7 +44,6 @@ def test_the_launch_lines_are_ones_that_accelerate_takes() -> None:
     assert named == set(LAUNCHES)
 
 
-def test_every_command_of_the_run_script_exists() -> None:
-    script = (RECIPE / "run.sh").read_text().replace("\\\n", " ")
-    configs = re.findall(r"--config (\S+)", script)
-    assert configs and all((RECIPE / Path(name).name).is_file() for name in configs)
+def test_the_run_script_names_configurations_that_exist() -> None:
+    configs = re.findall(r"recipes/default/(\S+\.yaml)", (RECIPE / "run.sh").read_text())
+    assert configs and all((RECIPE / name).is_file() for name in configs)

@@ -119,10 +119,10 @@ def test_held_out_sentences_are_fixed_and_disjoint(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = write_corpus(tmp_path / "speech", ("swh", "yor"), copies=3)
-    vocabulary = AdaptedModel.from_pretrained(checkpoint).vocabulary
+    model = AdaptedModel.from_pretrained(checkpoint)
 
     def split(path: Path) -> tuple[set[str], set[str]]:
-        train, dev = load_minutes([str(path)], None, "swh", vocabulary, 20)
+        train, dev = load_minutes([str(path)], None, "swh", model.vocabulary, model.backbone)
         assert len(train.left_out["in other languages"]) == 12
         return set(train.table["text"]), set(dev.table["text"])
 

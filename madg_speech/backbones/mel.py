@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SAMPLE_RATE = 16_000
+from madg_speech.audio import SAMPLE_RATE
+from madg_speech.backbones.base import Waveform, to_vectors
+
 HOP = 160
 WINDOW = 400
 REACH = WINDOW // 2  # how far a centred frame looks to either side
 FULL = 30 * SAMPLE_RATE  # the window to which transformers pads
 FLOOR = 1e-10
 
-Waveform = npt.NDArray[np.float32] | Tensor
+
+@dataclass(frozen=True)
+class LogMel:
+    """Whisper's front end: :func:`log_mel`.
+
+    Attributes:
+        bins: mel bands.
+    """
+
+    bins: int = 80
+    rate: ClassVar[float] = SAMPLE_RATE / HOP
+    frame_rate: ClassVar[float] = SAMPLE_RATE / HOP / 2
+    spectral: ClassVar[bool] = True
+    rule: ClassVar[str] = (
+        "log-mel, own length rounded up to even, zero padding, padded keys masked, v1"
+    )
+
+    def __call__(
+        self, waveforms: Sequence[Waveform], device: torch.device | str | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Log-mel features [B, mel, T] and lengths in mel frames [B]."""
+        return log_mel(waveforms, self.bins, device)
+
+    def frames(self, samples: int) -> int:
+        """Encoder frames of an utterance: half its mel frames."""
+        return _frames(samples) // 2
+
+    def samples(self, frames: int) -> int:
+        """Samples of so many encoder frames."""
+        return frames * 2 * HOP
 
 
 def log_mel(
@@ -46,9 +79,7 @@ def log_mel(
     Raises:
         ValueError: no waveform, an empty one, or one that is not a vector.
     """
-    if not len(waveforms):
-        raise ValueError("log_mel got no waveform; expected at least one")
-    signals = [_vector(waveform, row, device) for row, waveform in enumerate(waveforms)]
+    signals = to_vectors(waveforms, device)
     lengths = torch.tensor([_frames(len(signal)) for signal in signals], device=device)
     longest = int(lengths.max())
 
@@ -78,16 +109,6 @@ def _place(signal: Tensor, row: Tensor) -> None:
     if FULL - REACH < len(signal) <= FULL:
         end = REACH + FULL
         row[end : end + REACH] = row[end - REACH - 1 : end - 1].flip(0)
-
-
-def _vector(waveform: Waveform, row: int, device: torch.device | str | None) -> Tensor:
-    signal = torch.as_tensor(waveform, dtype=torch.float32, device=device)
-    if signal.ndim != 1 or not len(signal):
-        raise ValueError(
-            f"waveform {row} has shape {list(signal.shape)}; "
-            "expected mono samples [samples], at least one"
-        )
-    return signal
 
 
 def _frames(samples: int) -> int:

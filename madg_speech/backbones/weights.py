@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ HUB_SECONDS = 2.0
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 SHARDS = "model.safetensors.index.json"
+PICKLE = "pytorch_model.bin"  # all that most wav2vec2 models have on the hub
 HUB_FILES = [
     CONFIG,
     WEIGHTS,
@@ -77,8 +79,11 @@ def _missing(folder: Path) -> list[str]:
     """Names of the files without which transformers cannot load ``folder``."""
     shards = folder / SHARDS
     weights = [WEIGHTS]
-    if not (folder / WEIGHTS).is_file() and shards.is_file():
-        weights = sorted(set(json.loads(shards.read_text())["weight_map"].values()))
+    if not (folder / WEIGHTS).is_file():
+        if shards.is_file():
+            weights = sorted(set(json.loads(shards.read_text())["weight_map"].values()))
+        elif (folder / PICKLE).is_file():
+            weights = [PICKLE]
     return [file for file in (CONFIG, *weights) if not (folder / file).is_file()]
 
 
@@ -104,19 +109,24 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path | None, str]:
         return None, "the Hugging Face hub did not answer"
     try:
         with _status(f"Downloading {name} from the Hugging Face hub"):
-            return _complete(_snapshot(name, revision, local_files_only=False)), ""
+            found = _snapshot(name, revision, local_files_only=False)
+            if _missing(found) == [WEIGHTS]:
+                found = _snapshot(name, revision, local_files_only=False, files=[PICKLE])
+            return _complete(found), ""
     except Exception as reason:  # the HTTP library, and so its errors, differ by hub version
         return None, f"the Hugging Face hub: {str(reason).strip().splitlines()[0]}"
 
 
-def _snapshot(name: str, revision: str | None, local_files_only: bool) -> Path:
+def _snapshot(
+    name: str, revision: str | None, local_files_only: bool, files: Sequence[str] = HUB_FILES
+) -> Path:
     from huggingface_hub import snapshot_download
 
     return Path(
         snapshot_download(
             name,
             revision=revision,
-            allow_patterns=HUB_FILES,
+            allow_patterns=list(files),
             etag_timeout=HUB_SECONDS,
             local_files_only=local_files_only,
         )

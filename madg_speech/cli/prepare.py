@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from madg_speech.data_prep.corpora import CORPORA
+
+if TYPE_CHECKING:
+    from madg_speech.data_prep.pipeline import Summary
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -85,6 +90,58 @@ def table(
         f"{report.train} train, {report.dev} dev, {minutes:.1f} minutes, "
         f"{len(report.rejected)} rows left out -> {out}"
     )
+
+
+def _add_corpus(name: str, text: str) -> None:
+    @app.command(name, help=text)
+    def command(
+        path: Annotated[Path, typer.Argument(help="The corpus: its folder, or an archive of it.")],
+        out: Out,
+        langs: Annotated[str, typer.Option(help="Only these; codes or names, by commas.")] = "",
+        splits: Annotated[str, typer.Option(help="Only these, or unusual ones; by commas.")] = "",
+        lang: Annotated[
+            str | None, typer.Option(help="Language, where the corpus does not say.")
+        ] = None,
+        dev: Annotated[
+            float, typer.Option(help="Share held out where there are no splits, by speaker.")
+        ] = 0.05,
+        license: Annotated[
+            str | None, typer.Option(help="Written into every line without one of its own.")
+        ] = None,
+        jobs: Annotated[
+            int | None, typer.Option(min=1, help="Processes; default: one a core.")
+        ] = None,
+        fresh: Annotated[
+            bool, typer.Option("--fresh", help="Look again at audio found usable before.")
+        ] = False,
+    ) -> None:
+        from madg_speech.data_prep.pipeline import Options, prepare
+
+        chosen = tuple(_split(langs) or ()), tuple(_split(splits) or ())
+        _print(prepare(name, path, out, Options(lang, *chosen, dev, license, jobs, fresh)), out)
+
+
+for _name, _corpus in CORPORA.items():
+    _add_corpus(_name, _corpus.help)
+
+
+def _print(summary: Summary, out: Path) -> None:
+    table = Table("language", "split", "utterances", "hours", "speakers")
+    for (iso, split), part in sorted(summary.parts.items()):
+        hours = f"{part.seconds / 3600:.2f}"
+        table.add_row(iso, split, str(part.utterances), hours, str(part.speakers or "-"))
+    Console().print(table)
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    for note in summary.notes:
+        stderr.print(f"note: {note}", markup=False)
+    skipped = sum(count for count, _ in summary.skipped.values())
+    if skipped:
+        stderr.print(f"left out: {skipped}, all named in {out / 'skipped.tsv'}", markup=False)
+        stderr.print(summary.reasons(), markup=False)
+    parts = summary.parts.values()
+    count, hours = sum(p.utterances for p in parts), sum(p.seconds for p in parts) / 3600
+    languages = len({iso for iso, _ in summary.parts})
+    typer.echo(f"{languages} languages, {count} utterances, {hours:.2f} hours -> {out}")
 
 
 def _split(codes: str) -> list[str] | None:

@@ -16,11 +16,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from madg_speech.audio import SAMPLE_RATE, Waveform
-from madg_speech.backbones.mel import log_mel
+from madg_speech.backbones.base import FrontEnd
 from madg_speech.config import AugmentConfig
 
 RULE = "speed, noise, telephone, masks, v1"  # part of a cached view's key: count up with any change
-SAMPLES_PER_FRAME = 320  # of the encoder
 TELEPHONE_RATE, TELEPHONE_BAND = 8000, (300.0, 3400.0)  # Hz: ITU-T G.712's voice channel
 
 
@@ -50,28 +49,28 @@ class Augmenter:
         self,
         waveforms: Sequence[Waveform],
         renditions: Sequence[Rendition],
-        mel_bins: int,
+        front_end: FrontEnd,
         device: str | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Augmented log-mel features [B, mel, T] of 16 kHz waveforms, and lengths in mel frames [B]."""
+        """The front end's inputs and lengths [B] of 16 kHz waveforms, augmented."""
         randoms = [self._random(rendition) for rendition in renditions]
         heard = [
-            self.waveform(waveform, rendition.frames_needed, random)
+            self.waveform(waveform, front_end.samples(rendition.frames_needed), random)
             for waveform, rendition, random in zip(waveforms, renditions, randoms, strict=True)
         ]
-        features, lengths = log_mel(heard, mel_bins, device)
+        features, lengths = front_end(heard, device)
         if self.config.spec_augment:
             for row, length, random in zip(features, lengths.tolist(), randoms, strict=True):
                 mask_bands(row[:, :length], random)
         return features, lengths
 
     def waveform(
-        self, waveform: Waveform, frames_needed: int, random: np.random.Generator
+        self, waveform: Waveform, samples_needed: int, random: np.random.Generator
     ) -> Waveform:
         """The audible part: speed, then noise, then the telephone, as a call would have it."""
         c = self.config
         if c.speed:
-            fastest = max(1.0, len(waveform) / (SAMPLES_PER_FRAME * max(frames_needed, 1)))
+            fastest = max(1.0, len(waveform) / max(samples_needed, 1))
             waveform = change_speed(waveform, min(random.uniform(*c.speed), fastest))
         if c.noise_snr_db:
             waveform = add_noise(waveform, random.uniform(*c.noise_snr_db), random)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from madg_speech.audio import load_audio
-from madg_speech.backbones.mel import log_mel
+from madg_speech.backbones.base import FrontEnd
 from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.objectives.ctc import IGNORED
@@ -22,14 +22,15 @@ from madg_speech.text.vocabulary import ctc_frames_needed
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads to the longest row: cached prefix states if there is a cache, else log-mel features.
+    """Pads to the longest row: cached prefix states if there is a cache, else inputs.
 
-    The batch holds ``features`` [B, mel, T] or ``hidden`` [B, T, H], ``lengths`` [B], ``languages``
-    (B codes) and ``labels`` [B, S] padded with -100. Rows with a ``draw`` number are training rows:
-    they are augmented, or taken from the cached views in turn (the plain one first).
+    The batch holds ``features`` [B, ..., T] (what the backbone's front end makes) or ``hidden``
+    [B, T, H], ``lengths`` [B], ``languages`` (B codes) and ``labels`` [B, S] padded with -100. Rows
+    with a ``draw`` number are training rows: they are augmented, or taken from the cached views in
+    turn (the plain one first).
     """
 
-    mel_bins: int
+    front_end: FrontEnd
     cache: PrefixCache | None = None
     augmenter: Augmenter | None = None
     views: tuple[PrefixCache, ...] = ()
@@ -50,12 +51,12 @@ class Collator:
     def _features(self, rows: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor]:
         waveforms = [load_audio(Path(row["audio"])) for row in rows]
         if self.augmenter is None or "draw" not in rows[0]:
-            return log_mel(waveforms, self.mel_bins)
+            return self.front_end(waveforms)
         renditions = [
             Rendition(row["audio_hash"], row["draw"], ctc_frames_needed(row["labels"]))
             for row in rows
         ]
-        return self.augmenter.features(waveforms, renditions, self.mel_bins)
+        return self.augmenter.features(waveforms, renditions, self.front_end)
 
     def _cached(self, row: dict[str, Any]) -> Tensor:
         caches = (self.cache, *self.views)

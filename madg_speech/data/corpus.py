@@ -15,14 +15,15 @@ from typing import Any
 from datasets import Dataset, disable_progress_bars, load_from_disk
 from filelock import FileLock
 
+from madg_speech.audio import SAMPLE_RATE
+from madg_speech.backbones.base import FrontEnd
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.config import DataConfig
 from madg_speech.data.manifest import Utterance, read_manifest
 from madg_speech.errors import DataError, ManifestError
 from madg_speech.text.vocabulary import Vocabulary, ctc_frames_needed
 
-FORMAT = 1
-FRAMES_PER_SECOND = 50
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,39 @@ def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
     return found
 
 
-def load_corpus(manifests: Sequence[Path], config: DataConfig, vocabulary: Vocabulary) -> Corpus:
+def load_corpus(
+    manifests: Sequence[Path], config: DataConfig, vocabulary: Vocabulary, front_end: FrontEnd
+) -> Corpus:
     """Read manifests, label the utterances, and keep the result as Arrow under the cache folder.
+
+    Args:
+        manifests: files, read in this order.
+        config: what to leave out.
+        vocabulary: labels.
+        front_end: of the backbone; it knows how many frames an utterance has.
 
     Raises:
         ManifestError: a broken line, or audio files that do not exist.
         DataError: nothing usable is left.
     """
     utterances = [u for manifest in manifests for u in read_manifest(manifest)]
-    fingerprint = _fingerprint(utterances, config, vocabulary)
+    fingerprint = _fingerprint(utterances, config, vocabulary, front_end)
     folder = cache_dir() / "corpora" / fingerprint
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):  # several processes of one run ask for the same table
         if not folder.is_dir():
             with atomic_path(folder) as draft:
-                _build(utterances, config, vocabulary, draft)
+                _build(utterances, config, vocabulary, front_end, draft)
     left_out = json.loads((folder / "left_out.json").read_text())
     return Corpus(load_from_disk(str(folder)), left_out, fingerprint)
 
 
 def _build(
-    utterances: Sequence[Utterance], config: DataConfig, vocabulary: Vocabulary, folder: Path
+    utterances: Sequence[Utterance],
+    config: DataConfig,
+    vocabulary: Vocabulary,
+    front_end: FrontEnd,
+    folder: Path,
 ) -> None:
     excluded = frozenset(config.exclude_languages)
     licenses = frozenset(config.exclude_licenses)
@@ -118,7 +131,7 @@ def _build(
     table = Dataset.from_list([_row(utterance) for utterance in kept])
     if kept:
         table = table.map(_label, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers)
-        reasons = [_misfit(row) for row in table]
+        reasons = [_misfit(row, front_end) for row in table]
         for row_id, reason in zip(table["id"], reasons, strict=True):
             if reason:
                 left_out.setdefault(reason, []).append(row_id)
@@ -148,10 +161,10 @@ def _label(row: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
-def _misfit(row: dict[str, Any]) -> str | None:
+def _misfit(row: dict[str, Any], front_end: FrontEnd) -> str | None:
     if not row["labels"]:
         return "whose text romanises to nothing"
-    if ctc_frames_needed(row["labels"]) > int(row["seconds"] * FRAMES_PER_SECOND):
+    if ctc_frames_needed(row["labels"]) > front_end.frames(int(row["seconds"] * SAMPLE_RATE)):
         return "with more text than CTC frames"
     return None
 
@@ -162,11 +175,15 @@ def audio_hash(path: Path) -> str:
 
 
 def _fingerprint(
-    utterances: Sequence[Utterance], config: DataConfig, vocabulary: Vocabulary
+    utterances: Sequence[Utterance],
+    config: DataConfig,
+    vocabulary: Vocabulary,
+    front_end: FrontEnd,
 ) -> str:
     digest = hashlib.blake2b(digest_size=16)
     rules = config.model_dump(exclude={"train", "dev", "dev_languages", "dev_per_language"})
-    digest.update(json.dumps([FORMAT, rules, vocabulary.kind, vocabulary.symbols]).encode())
+    kind, symbols = vocabulary.kind, vocabulary.symbols
+    digest.update(json.dumps([FORMAT, rules, kind, symbols, str(front_end)]).encode())
     seen: Counter[str] = Counter()
     missing: list[Path] = []
     for u in utterances:

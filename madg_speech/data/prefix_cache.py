@@ -2,7 +2,7 @@
 
 Layout: ``<cache>/prefix/<key>/states.f16`` holds hidden states as float16 [frames, H], utterance after
 utterance; ``index.jsonl`` says where each audio file (by content hash) lies. The key covers the
-backbone's weights, the layer, the extractor, the padding rule and the dtype, so nothing stale is read;
+backbone's weights, the layer, the front end, its padding rule and the dtype, so nothing stale is read;
 augmented views lie in folders of their own inside, named by number and settings.
 An index line is written after its states are on disk: a killed build goes on where it stopped.
 """
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -23,13 +23,12 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import Progress
 
+from madg_speech.audio import SAMPLE_RATE
 from madg_speech.cache import cache_dir
-from madg_speech.data.corpus import FRAMES_PER_SECOND
 from madg_speech.errors import AudioError, DataError
 from madg_speech.model import AdaptedModel
 
 Features = Callable[[Sequence[str], Sequence[np.ndarray]], tuple[torch.Tensor, torch.Tensor]]
-RULE = "log-mel, own length rounded up to even, zero padding, padded keys masked, v1"
 
 
 class PrefixCache:
@@ -69,7 +68,7 @@ class PrefixCache:
             seconds: content hash -> length.
             limit_gb: refuse to start if the missing states would need more.
             seconds_per_batch: rows x longest row.
-            features: content hashes and waveforms -> log-mel and lengths, for an augmented view; the
+            features: content hashes and waveforms -> inputs and lengths, for an augmented view; the
                 backbone's own when None.
 
         Raises:
@@ -82,7 +81,7 @@ class PrefixCache:
             missing = sorted((h for h in audio if h not in self.index), key=lambda h: seconds[h])
             if not missing:
                 return
-            self.check_size(sum(seconds[h] for h in missing), limit_gb)
+            self.check_size(model, (seconds[h] for h in missing), limit_gb)
             broken: list[str] = []
             console = Console(stderr=True)
             with Progress(
@@ -150,10 +149,12 @@ class PrefixCache:
             self.index[entry["audio"]] = (entry["offset"], entry["frames"])
             self._used = max(self._used, entry["offset"] + entry["frames"])
 
-    def check_size(self, seconds: float, limit_gb: float) -> None:
-        """DataError if so much more audio exceeds the limit or the disk."""
+    def check_size(self, model: AdaptedModel, seconds: Iterable[float], limit_gb: float) -> None:
+        """DataError if utterances of these lengths would exceed the limit or the disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        needed = seconds * FRAMES_PER_SECOND * self.width * 2 / 1e9
+        count = model.backbone.front_end.frames
+        frames = sum(count(round(length * SAMPLE_RATE)) for length in seconds)
+        needed = frames * self.width * 2 / 1e9
         free = shutil.disk_usage(self.folder).free / 1e9
         if needed > limit_gb:
             raise DataError(
@@ -172,7 +173,9 @@ def _key(model: AdaptedModel) -> str:
     for name, value in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    digest.update(f"{RULE} float16 layers below {model.prefix_layers}".encode())
+    digest.update(
+        f"{model.backbone.front_end.rule} float16 layers below {model.prefix_layers}".encode()
+    )
     name = Path(model.backbone.name).name
     return f"{name}-below-{model.prefix_layers}-{digest.hexdigest()}"
 

@@ -1,8 +1,7 @@
 """What systems said: one JSONL file a language, the contract also of other people's hypotheses.
 
-A line is ``{"id": ..., "text": ...}``; ``lang`` is optional. Ours add ``condition`` (whose adapter
-or language token was used) and ``error`` where an utterance could not be decoded (its text is then
-empty).
+A line is ``{"id": ..., "text": ...}``; ``lang`` is optional. Ours add ``condition`` (whose adapter or
+language token was used) and ``error`` where an utterance could not be decoded (its text is empty).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from madg_speech.errors import ConfigError, DataError
 from madg_speech.evaluation.decode import DESCRIPTION, decode
 from madg_speech.evaluation.folder import HYPOTHESES, by_language, write_leaks, write_references
 from madg_speech.evaluation.hypotheses import Hypothesis, read_hypotheses, write_hypotheses
-from madg_speech.evaluation.systems import System, default_device, load_checkpoint_systems
+from madg_speech.evaluation.systems import System, load_checkpoint_systems
 from madg_speech.languages import resolve
 from madg_speech.text.romanize import romanize
 
@@ -93,6 +93,8 @@ def _systems(
     kinds = [(kind, argument) for kind, argument in map(_parted, baselines) if kind != "hyp"]
     if not kinds:
         return
+    import torch
+
     from madg_speech.evaluation.baselines import (
         WHISPER_MODES,
         MmsBaseline,
@@ -100,7 +102,7 @@ def _systems(
         WhisperDecoder,
     )
 
-    place = device or default_device()
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     for kind, argument in kinds:
         if kind == "whisper":
             decoder = WhisperDecoder(argument or _backbone(checkpoints), place)
@@ -117,8 +119,12 @@ def _parted(baseline: str) -> tuple[str, str]:
 def _backbone(checkpoints: Sequence[Path]) -> str:
     """The backbone of the first checkpoint: what its adapters are to improve on."""
     from madg_speech.model import read_model_config
+    from madg_speech.transcribe import DEFAULT
 
-    return read_model_config(checkpoints[0]).backbone.name if checkpoints else "openai/whisper-base"
+    if not checkpoints:
+        return "openai/whisper-base"
+    folder = DEFAULT if checkpoints[0] == Path("default") else checkpoints[0]
+    return read_model_config(folder).backbone.name
 
 
 def import_hypotheses(

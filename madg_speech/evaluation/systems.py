@@ -110,24 +110,18 @@ class CheckpointSystem:
 def load_checkpoint_systems(
     folder: Path, adapters: Sequence[str], device: str | None
 ) -> list[CheckpointSystem]:
-    """One model, one system for each entry of ``adapters``.
+    """One model, one system for each entry of ``adapters``; ``default`` is the package's checkpoint.
 
     Raises:
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
         ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
     """
-    from madg_speech.model import AdaptedModel
+    from madg_speech.transcribe import DEFAULT, load
 
-    model = AdaptedModel.from_pretrained(folder)
-    model.to(device or default_device())
+    model = load(str(folder), device=device).model
+    if folder == Path("default"):
+        folder = DEFAULT
     return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
-
-
-def default_device() -> str:
-    """``cuda`` if there is one, else ``cpu``."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def checkpoint_hash(folder: Path) -> str:

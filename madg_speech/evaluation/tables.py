@@ -20,7 +20,7 @@ def print_results(results: dict[str, Any], console: Console) -> None:
         dev = ", ".join(results["settings"]["dev_languages"])
         console.print(f"{kind}: {mode} was chosen on {dev}; compare with that one")
     for line in remarks(results):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _languages(results: dict[str, Any], script: str, system: str, scores: dict[str, Any]) -> Table:
@@ -147,7 +147,7 @@ def _comparisons(results: dict[str, Any], script: str) -> Table:
 
 
 def remarks(results: dict[str, Any]) -> list[str]:
-    """A line for each thing a reader of the scores must know: problems, leaks, overlap with training."""
+    """A line for all that a reader of the scores must know: problems, leaks, overlap with training."""
     lines = []
     labels = {
         "missing": "have no hypothesis (scored as empty)",

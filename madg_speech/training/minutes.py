@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from madg_speech.backbones.base import Backbone
 from madg_speech.config import DataConfig
 from madg_speech.data.corpus import Corpus, load_corpus
 from madg_speech.errors import DataError
@@ -18,7 +19,7 @@ def load_minutes(
     dev_manifest: str | None,
     language: str,
     vocabulary: Vocabulary,
-    max_seconds: float,
+    backbone: Backbone,
 ) -> tuple[Corpus, Corpus]:
     """The utterances to learn from and those to score.
 
@@ -30,16 +31,17 @@ def load_minutes(
         dev_manifest: what to score; None to hold a tenth out.
         language: the ``lang`` of the manifests.
         vocabulary: labels.
-        max_seconds: longer utterances are left out.
+        backbone: utterances longer than it takes are left out.
 
     Raises:
         DataError: no utterance of the language, too few to hold any out, recordings on both sides.
     """
-    rules = DataConfig(train=tuple(manifests), max_seconds=max_seconds)
-    loaded = load_corpus([Path(m) for m in manifests], rules, vocabulary)
+    rules = DataConfig(train=tuple(manifests), max_seconds=backbone.max_seconds)
+    loaded = load_corpus([Path(m) for m in manifests], rules, vocabulary, backbone.front_end)
     train = _only(loaded, language)
     if dev_manifest is not None:
-        dev = _only(load_corpus([Path(dev_manifest)], rules, vocabulary), language)
+        scored = load_corpus([Path(dev_manifest)], rules, vocabulary, backbone.front_end)
+        dev = _only(scored, language)
         both = set(train.table["audio_hash"]) & set(dev.table["audio_hash"])
         if both:
             raise DataError(f"{len(both)} recordings stand in both --manifest and --dev")

@@ -7,12 +7,13 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers import set_seed
 
-from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones import load_backbone
+from madg_speech.backbones.base import Backbone, FrontEnd
 from madg_speech.config import PretrainConfig
 from madg_speech.data.augment import Augmenter
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
-from madg_speech.errors import CheckpointError, DataError
+from madg_speech.errors import CheckpointError, ConfigError, DataError
 from madg_speech.model import AdaptedModel, ModelConfig, read_model_config, read_weights
 from madg_speech.sources import build_source
 from madg_speech.splits import training_group
@@ -51,9 +52,15 @@ def pretrain(
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
     vocabulary = Vocabulary.romanized()
-    train, dev = _load_corpora(config, data_root, vocabulary)
+    backbone = load_backbone(config.backbone.name, config.backbone.revision)
+    if training.augment.spec_augment and not backbone.front_end.spectral:
+        raise ConfigError(
+            f"training.augment.spec_augment masks mel bins; {backbone.name} hears waveforms: leave it "
+            "out (training.mask_time masks hidden frames of any backbone)"
+        )
+    train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
-    model = _build_model(config, vocabulary, train.languages)
+    model = _build_model(config, backbone, vocabulary, train.languages)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
@@ -63,7 +70,7 @@ def pretrain(
         train,
         dev,
         Collator(
-            model.backbone.mel_bins,
+            model.backbone.front_end,
             cache,
             Augmenter(training.augment, training.seed) if training.augment.asked else None,
             fill_views(model, train, training),
@@ -84,15 +91,15 @@ def pretrain(
 
 
 def _load_corpora(
-    config: PretrainConfig, root: Path, vocabulary: Vocabulary
+    config: PretrainConfig, root: Path, vocabulary: Vocabulary, front_end: FrontEnd
 ) -> tuple[Corpus, Corpus | None]:
-    train = load_corpus(find_manifests(config.data.train, root), config.data, vocabulary)
+    train = load_corpus(find_manifests(config.data.train, root), config.data, vocabulary, front_end)
     say(f"train: {train.summary()}")
     if not config.data.dev:
         return train, None
     # Languages held out of training are what a dev set is for: exclusions apply to training alone.
     rules = config.data.model_copy(update={"exclude_languages": (), "exclude_licenses": ()})
-    dev = load_corpus(find_manifests(config.data.dev, root), rules, vocabulary)
+    dev = load_corpus(find_manifests(config.data.dev, root), rules, vocabulary, front_end)
     wanted = config.data.dev_languages
     taken: dict[str, int] = {}
     rows = []
@@ -111,9 +118,8 @@ def _load_corpora(
 
 
 def _build_model(
-    config: PretrainConfig, vocabulary: Vocabulary, languages: list[str]
+    config: PretrainConfig, backbone: Backbone, vocabulary: Vocabulary, languages: list[str]
 ) -> AdaptedModel:
-    backbone = WhisperBackbone.from_pretrained(config.backbone.name, config.backbone.revision)
     source = build_source(config.source, backbone.hidden_size, len(backbone.layers), languages)
     described = ModelConfig(
         backbone=config.backbone,

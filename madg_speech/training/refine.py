@@ -98,7 +98,7 @@ def refine(
     model = AdaptedModel.from_pretrained(checkpoint_folder(config.checkpoint))
     language, start = choose_start(config, model)
     train, dev = load_minutes(
-        config.manifests, config.dev, language, model.vocabulary, model.backbone.max_seconds
+        config.manifests, config.dev, language, model.vocabulary, model.backbone
     )
     model.source = starting_source(model, language, config.tune, start)
     model.head.requires_grad_(False)
@@ -112,7 +112,7 @@ def refine(
         batch_plan(training, train),
         train,
         dev,
-        Collator(model.backbone.mel_bins, cache),
+        Collator(model.backbone.front_end, cache),
         groups={},
         patience=training.patience,
     )

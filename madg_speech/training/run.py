@@ -147,7 +147,7 @@ def fill_views(
     for key, labels in zip(table["audio_hash"], table["labels"], strict=True):
         needed[key] = max(needed.get(key, 0), ctc_frames_needed(labels))
     missing = (seconds[key] for view in views for key in audio if key not in view.index)
-    views[0].check_size(sum(missing), training.cache_limit_gb)
+    views[0].check_size(model, missing, training.cache_limit_gb)
 
     for number, view in zip(numbers, views, strict=True):
 
@@ -156,7 +156,7 @@ def fill_views(
         ) -> tuple[Tensor, Tensor]:
             renditions = [Rendition(key, number, needed[key]) for key in keys]
             return augmenter.features(
-                waveforms, renditions, model.backbone.mel_bins, str(model.device)
+                waveforms, renditions, model.backbone.front_end, str(model.device)
             )
 
         view.fill(model, audio, seconds, training.cache_limit_gb, features=features)

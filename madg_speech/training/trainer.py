@@ -110,8 +110,9 @@ class SpeechTrainer(Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         """One batch; counts the seconds heard."""
-        frames_per_second = 50 if "hidden" in inputs else 100
-        self._heard += inputs["lengths"].sum() / frames_per_second
+        front_end = self.data_collator.front_end
+        rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
+        self._heard += inputs["lengths"].sum() / rate
         loss: torch.Tensor = super().training_step(model, inputs, *rest)
         return loss
 

@@ -313,8 +313,20 @@ def test_the_hub_is_used_when_it_answers(cache, tmp_path, monkeypatch):
     assert backbone_folder("a/b", revision="r") == tmp_path / "a" / "b" / "r"
 
 
+def test_a_model_without_safetensors_comes_as_a_pickle(cache, tmp_path, monkeypatch):
+    def snapshot(name, revision, local_files_only, files=("config.json",)):
+        if local_files_only:
+            raise FileNotFoundError
+        return make_folder(tmp_path / name, *files)
+
+    monkeypatch.setattr(weights, "_hub_answers", lambda: True)
+    monkeypatch.setattr(weights, "_snapshot", snapshot)
+    found = {path.name for path in backbone_folder("a/b").iterdir()}
+    assert found == {"config.json", "pytorch_model.bin"}
+
+
 def make_folder(folder, *files):
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         (folder / file).write_text("{}")
     return folder

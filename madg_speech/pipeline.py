@@ -19,7 +19,6 @@ from madg_speech.windows import Window, cut_windows
 
 POOL_SECONDS = 600.0  # audio read before windows are sorted by length and batched
 BATCH_SECONDS = 60.0  # audio in one batch, padding included
-FRAME_SECONDS = 0.02  # between two outputs of the encoder
 
 
 @dataclass(frozen=True)
@@ -183,13 +182,25 @@ class Pipeline:
                 own = row_scores[:length]
                 words = self.job.decoder.decode(own)
                 target = recording.readings[place]
-                target.segments.append(
-                    _segment(words, self.job.start + window.start, window.seconds)
-                )
+                target.segments.append(self._segment(words, window))
                 target.total += float(own.amax(-1).sum())
         for (recording, _), length in zip(batch, frames.tolist(), strict=True):
             recording.frames += length
             recording.waiting -= 1
+
+    def _segment(self, words: list[PathWord], window: Window) -> Segment:
+        """Frames of the encoder to seconds of the recording."""
+        start, rate = self.job.start + window.start, self.model.backbone.front_end.frame_rate
+        timed = (
+            Word(
+                round(start + word.first / rate, 3),
+                round(start + min(word.stop / rate, window.seconds), 3),
+                word.text,
+                round(math.exp(word.score), 4),
+            )
+            for word in words
+        )
+        return Segment(round(start, 3), round(start + window.seconds, 3), tuple(timed))
 
     def _result(self, recording: _Recording) -> Transcript | Failure:
         if recording.error is not None:
@@ -218,16 +229,3 @@ def _languages(recording: _Recording) -> tuple[str, ...]:
         f"{reading.conditioning.label} {reading.conditioning.origin}"
         for reading in recording.readings
     )
-
-
-def _segment(words: list[PathWord], start: float, seconds: float) -> Segment:
-    timed = (
-        Word(
-            round(start + word.first * FRAME_SECONDS, 3),
-            round(start + min(word.stop * FRAME_SECONDS, seconds), 3),
-            word.text,
-            round(math.exp(word.score), 4),
-        )
-        for word in words
-    )
-    return Segment(round(start, 3), round(start + seconds, 3), tuple(timed))

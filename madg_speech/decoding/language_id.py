@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from madg_speech.audio import SAMPLE_RATE
+from madg_speech.backbones.base import Backbone
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.languages import resolve
@@ -24,7 +25,7 @@ _GENERATION = "generation_config.json"
 
 
 @torch.inference_mode()
-def posterior(backbone: WhisperBackbone, waveform: npt.NDArray[np.float32]) -> dict[str, float]:
+def posterior(backbone: Backbone, waveform: npt.NDArray[np.float32]) -> dict[str, float]:
     """Probabilities of ISO 639-3 codes, the likeliest first; they sum to 1.
 
     Only languages that Whisper was made for and that have a URIEL entry take part. The decoder of
@@ -35,10 +36,14 @@ def posterior(backbone: WhisperBackbone, waveform: npt.NDArray[np.float32]) -> d
         waveform: 16 kHz [samples]; the first 30 s count.
 
     Raises:
-        ConfigError: the backbone is an English-only Whisper, or its folder names no languages.
+        ConfigError: the backbone is no Whisper, an English-only one, or its folder names no languages.
     """
     from transformers.modeling_outputs import BaseModelOutput
 
+    if not isinstance(backbone, WhisperBackbone):
+        raise ConfigError(
+            f"{backbone.name} cannot tell languages apart, only Whisper can: name the language (--lang)"
+        )
     tokens = _language_tokens(backbone.name)
     decoder = _load_decoder(backbone.name)
     full = round(backbone.max_seconds * SAMPLE_RATE)

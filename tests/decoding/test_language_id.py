@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration
 
-from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones import load_backbone
 from madg_speech.decoding.language_id import posterior
 from madg_speech.errors import ConfigError
-from tests.tiny import whisper_config
+from tests.tiny import speech_folder, whisper_config
 
 LANGUAGES = {"<|sw|>": 50, "<|fi|>": 51, "<|yo|>": 52, "<|xx|>": 53}
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_equals_the_decoder_of_transformers(folder: Path) -> None:
     waveform = np.random.default_rng(0).normal(size=32000).astype(np.float32)
-    backbone = WhisperBackbone.from_pretrained(str(folder))
+    backbone = load_backbone(str(folder))
     got = posterior(backbone, waveform)
     whole = WhisperForConditionalGeneration.from_pretrained(folder).eval()
     features, _ = backbone.features([np.pad(waveform, (0, 448000))])
@@ -39,6 +39,12 @@ def test_equals_the_decoder_of_transformers(folder: Path) -> None:
 
 
 def test_a_folder_without_languages_says_so(tiny_whisper: Path) -> None:
-    backbone = WhisperBackbone.from_pretrained(str(tiny_whisper))
+    backbone = load_backbone(str(tiny_whisper))
     with pytest.raises(ConfigError, match="names no languages"):
+        posterior(backbone, np.ones(1600, np.float32))
+
+
+def test_only_whisper_tells_languages_apart(tmp_path: Path) -> None:
+    backbone = load_backbone(str(speech_folder(tmp_path, "xls-r")))
+    with pytest.raises(ConfigError, match="--lang"):
         posterior(backbone, np.ones(1600, np.float32))

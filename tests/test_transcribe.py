@@ -10,8 +10,9 @@ import torch
 
 from madg_speech.adapters import AdapterWeights
 from madg_speech.audio import SAMPLE_RATE
+from madg_speech.decoding.beam import LexiconDecoder
 from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.decoding.lexicon import Lexicon, LexiconDecoder
+from madg_speech.decoding.lexicon import Lexicon
 from madg_speech.errors import AudioError, CheckpointError, ConfigError, UnknownLanguageError
 from madg_speech.model import AdaptedModel
 from madg_speech.transcribe import Transcriber, load
@@ -123,8 +124,8 @@ def test_small_pools_change_nothing(
 ) -> None:
     files = [write(tmp_path / f"{i}.wav", speak("bado" * (5 - i))) for i in range(5)]
     expected = list(transcriber.transcribe_many(files, "yor"))
-    monkeypatch.setattr("madg_speech.transcribe.POOL_SECONDS", 1.5)
-    monkeypatch.setattr("madg_speech.transcribe.BATCH_SECONDS", 4.0)
+    monkeypatch.setattr("madg_speech.pipeline.POOL_SECONDS", 1.5)
+    monkeypatch.setattr("madg_speech.pipeline.BATCH_SECONDS", 4.0)
     done: list[float] = []
     got = list(transcriber.transcribe_many(files, "yor", on_progress=done.append))
     assert got == expected

@@ -38,7 +38,7 @@ def _parse_time(text: str) -> float:
         parts = []
     if not 1 <= len(parts) <= 3 or any(part < 0 for part in parts):
         raise typer.BadParameter(f"{text!r}: expected seconds, mm:ss or hh:mm:ss")
-    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+    return sum(part * 60.0**place for place, part in enumerate(reversed(parts)))
 
 
 @app.command()
@@ -232,7 +232,8 @@ def _decoder(
         return None
     if len(languages) != 1:
         raise ConfigError("--lexicon is of one language: give one --lang, not several or auto")
-    from madg_speech.decoding.lexicon import LexiconDecoder, read_lexicon
+    from madg_speech.decoding.beam import LexiconDecoder
+    from madg_speech.decoding.lexicon import read_lexicon
 
     vocabulary = transcriber.model.vocabulary
     words = read_lexicon(lexicon, vocabulary, languages[0].label)

@@ -22,6 +22,7 @@ from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.languages import resolve
 
 _GENERATION = "generation_config.json"
+_RENAMED = {"jw": "jav"}  # an old code of Javanese that Whisper kept
 
 
 @torch.inference_mode()
@@ -67,8 +68,9 @@ def _language_tokens(name: str) -> dict[str, int]:
     named = json.loads(path.read_text("utf-8")).get("lang_to_id", {}) if path.is_file() else {}
     tokens: dict[str, int] = {}
     for token, index in named.items():
+        code = token.strip("<|>")
         try:
-            tokens.setdefault(resolve(token.strip("<|>")).iso, index)
+            tokens.setdefault(resolve(_RENAMED.get(code, code)).iso, index)
         except UnknownLanguageError:
             continue
     if not tokens:

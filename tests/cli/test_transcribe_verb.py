@@ -274,7 +274,11 @@ def test_native_script(run: Run, folder: Path, tmp_path: Path) -> None:
 
 
 def test_build_lexicon_makes_what_transcribe_reads(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = tmp_path / "text.txt"
     text.write_text("Habari ya asubuhi. Habari gani?\nKuku wa dada, 12 kuku!\n" * 3)
@@ -282,6 +286,7 @@ def test_build_lexicon_makes_what_transcribe_reads(
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit, match="0"):
         main()
+    assert "Swahili: 7 words" in capsys.readouterr().out
     assert (tmp_path / "lex" / "lexicon.txt").read_text().splitlines()[:2] == [
         "habari\t6",
         "kuku\t6",

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from madg_speech.decoding.lexicon import Lexicon, LexiconDecoder, read_lexicon
+from madg_speech.decoding.beam import LexiconDecoder
+from madg_speech.decoding.lexicon import Lexicon, read_lexicon
 from madg_speech.decoding.ngrams import BEGIN, END, NgramModel
 from madg_speech.errors import DataError
 from madg_speech.text.vocabulary import BLANK, Vocabulary

@@ -17,6 +17,7 @@ import torch
 
 from madg_speech.audio import SAMPLE_RATE
 from madg_speech.backbones.base import Backbone
+from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.languages import resolve
 
@@ -36,16 +37,13 @@ def posterior(backbone: Backbone, waveform: npt.NDArray[np.float32]) -> dict[str
         waveform: 16 kHz [samples]; the first 30 s count.
 
     Raises:
-        ConfigError: the backbone is no Whisper or an English-only one.
+        ConfigError: the backbone is no Whisper, an English-only one, or its folder names no languages.
     """
     from transformers.modeling_outputs import BaseModelOutput
 
-    from madg_speech.backbones.whisper import WhisperBackbone
-
     if not isinstance(backbone, WhisperBackbone):
         raise ConfigError(
-            f"--lang auto needs a Whisper backbone; this checkpoint is on {backbone.name}: name "
-            "the language, or several"
+            f"{backbone.name} cannot tell languages apart, only Whisper can: name the language (--lang)"
         )
     tokens = _language_tokens(backbone.name)
     decoder = _load_decoder(backbone.name)

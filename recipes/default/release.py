@@ -1,6 +1,6 @@
 """The finished run -> the checkpoint that ships with the package: half precision, measured card.
 
-python recipes/default/release.py runs/default/checkpoint runs/default-eval/results.json \
+python recipes/default/release.py runs/default/checkpoint runs/default-recorded/results.json \
     madg_speech/checkpoints/default
 
 The card's tables and the error rate that `transcribe` tells its users to expect are read from what

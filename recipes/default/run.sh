@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to the default checkpoint: synthetic speech, stage one, stage two. See README.md.
+# From nothing to the default checkpoint: synthetic speech, two stages, scores, release. See README.md.
 #   MADG_DATA    folder with speech/<iso>/{train,test}.jsonl (recorded speech)
 #   MADG_TEXT    folder with <iso>.txt, a sentence a line (what eSpeak NG reads)
 #   MADG_ESPEAK  folder for the synthetic speech; made here
@@ -24,4 +24,20 @@ stage() { # a run folder that exists is gone on with
 }
 stage runs/default-static recipes/default/static.yaml
 stage runs/default recipes/default/two_stage.yaml
-echo "checkpoint: runs/default/checkpoint" >&2
+
+# Recorded languages, and eSpeak NG's rendition of those reserved for evaluation, none of them trained on.
+madg-speech prepare espeak -o "$MADG_ESPEAK-reserved" --text-dir "$MADG_TEXT" \
+  --langs bel,chv,gla,ind,quz,tsn,tam,kat --per-language 40 --seed 1 --no-territories
+evaluate() { # folder, then manifests: generated, none, mean and a wrong language's adapter; static
+  local folder=$1 tests=() training=(--train-text "$MADG_ESPEAK/train.jsonl")
+  for manifest in "${@:2}"; do tests+=(--manifest "$manifest"); done
+  for manifest in "$MADG_DATA"/speech/*/train.jsonl; do training+=(--train-text "$manifest"); done
+  madg-speech evaluate --checkpoint runs/default/checkpoint "${tests[@]}" "${training[@]}" -o "$folder" \
+    --adapter-from generated --adapter-from none --adapter-from mean --adapter-from kal
+  madg-speech evaluate --checkpoint runs/default-static/checkpoint "${tests[@]}" "${training[@]}" -o "$folder"
+}
+evaluate runs/default-recorded "$MADG_DATA"/speech/*/test.jsonl
+evaluate runs/default-reserved "$MADG_ESPEAK-reserved/train.jsonl"
+
+python recipes/default/release.py runs/default/checkpoint runs/default-recorded/results.json \
+  madg_speech/checkpoints/default

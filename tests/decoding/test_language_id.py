@@ -9,7 +9,7 @@ from transformers import WhisperForConditionalGeneration
 from madg_speech.backbones import load_backbone
 from madg_speech.decoding.language_id import posterior
 from madg_speech.errors import ConfigError
-from tests.tiny import whisper_config
+from tests.tiny import speech_folder, whisper_config
 
 LANGUAGES = {"<|sw|>": 50, "<|fi|>": 51, "<|yo|>": 52, "<|xx|>": 53}
 
@@ -41,4 +41,10 @@ def test_equals_the_decoder_of_transformers(folder: Path) -> None:
 def test_a_folder_without_languages_says_so(tiny_whisper: Path) -> None:
     backbone = load_backbone(str(tiny_whisper))
     with pytest.raises(ConfigError, match="names no languages"):
+        posterior(backbone, np.ones(1600, np.float32))
+
+
+def test_only_whisper_tells_languages_apart(tmp_path: Path) -> None:
+    backbone = load_backbone(str(speech_folder(tmp_path, "xls-r")))
+    with pytest.raises(ConfigError, match="--lang"):
         posterior(backbone, np.ones(1600, np.float32))

@@ -116,7 +116,8 @@ def load_checkpoint_systems(
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
         ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
     """
-    from madg_speech.transcribe import DEFAULT, load
+    from madg_speech.model import DEFAULT
+    from madg_speech.transcribe import load
 
     model = load(str(folder), device=device).model
     if folder == Path("default"):

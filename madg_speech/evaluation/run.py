@@ -118,8 +118,7 @@ def _parted(baseline: str) -> tuple[str, str]:
 
 def _backbone(checkpoints: Sequence[Path]) -> str:
     """The backbone of the first checkpoint: what its adapters are to improve on."""
-    from madg_speech.model import read_model_config
-    from madg_speech.model import DEFAULT
+    from madg_speech.model import DEFAULT, read_model_config
 
     if not checkpoints:
         return "openai/whisper-base"

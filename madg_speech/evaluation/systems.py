@@ -116,12 +116,13 @@ def load_checkpoint_systems(
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
         ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
     """
-    from madg_speech.model import checkpoint_folder
+    from madg_speech.model import DEFAULT
     from madg_speech.transcribe import load
 
     model = load(str(folder), device=device).model
-    place = checkpoint_folder(str(folder))
-    return [CheckpointSystem(model, place, adapter) for adapter in dict.fromkeys(adapters)]
+    if folder == Path("default"):
+        folder = DEFAULT
+    return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
 
 
 def checkpoint_hash(folder: Path) -> str:

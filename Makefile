@@ -5,10 +5,12 @@ BIN = $(VENV)/bin
 
 .PHONY: install test lint demo
 
-$(BIN)/.installed: pyproject.toml
+$(BIN)/.installed: EXTRA = dev
+$(BIN)/.demo: EXTRA = espeak
+$(BIN)/.installed $(BIN)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e ".[dev]"
+	$(BIN)/pip install --quiet -e ".[$(EXTRA)]"
 	touch $@
 
 install: $(BIN)/.installed
@@ -22,11 +24,5 @@ test: lint
 	$(BIN)/python -m pytest
 
 # make demo AUDIO=talk.wav SPOKEN=swh transcribes a recording of your own.
-$(BIN)/.demo: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e ".[espeak]"
-	touch $@
-
 demo: $(BIN)/.demo
 	$(BIN)/madg-speech demo $(if $(AUDIO),"$(AUDIO)") $(if $(SPOKEN),--lang "$(SPOKEN)")

@@ -208,7 +208,7 @@ def checkpoint_folder(name: Path | str) -> Path:
     Raises:
         CheckpointError: this build carries no default checkpoint.
     """
-    if name != "default":
+    if str(name) != "default":
         return Path(name)
     if not (DEFAULT / CONFIG).is_file():
         raise CheckpointError(

@@ -118,12 +118,11 @@ def _parted(baseline: str) -> tuple[str, str]:
 
 def _backbone(checkpoints: Sequence[Path]) -> str:
     """The backbone of the first checkpoint: what its adapters are to improve on."""
-    from madg_speech.model import DEFAULT, read_model_config
+    from madg_speech.model import checkpoint_folder, read_model_config
 
     if not checkpoints:
         return "openai/whisper-base"
-    folder = DEFAULT if checkpoints[0] == Path("default") else checkpoints[0]
-    return read_model_config(folder).backbone.name
+    return read_model_config(checkpoint_folder(checkpoints[0])).backbone.name
 
 
 def import_hypotheses(

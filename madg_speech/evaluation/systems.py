@@ -116,12 +116,11 @@ def load_checkpoint_systems(
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
         ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
     """
-    from madg_speech.model import DEFAULT
+    from madg_speech.model import checkpoint_folder
     from madg_speech.transcribe import load
 
-    model = load(str(folder), device=device).model
-    if folder == Path("default"):
-        folder = DEFAULT
+    folder = checkpoint_folder(folder)
+    model = load(folder, device=device).model
     return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
 
 

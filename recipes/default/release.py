@@ -16,10 +16,8 @@ from statistics import mean
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
-from madg_speech.cache import atomic_path
-from madg_speech.model import CARD, CONFIG, VOCABULARY, WEIGHTS, read_model_config, read_weights
+from madg_speech.model import CARD, AdaptedModel, read_model_config
 from madg_speech.splits import training_group
 
 LICENCE = """
@@ -50,16 +48,11 @@ def main(run: Path, results_file: Path, target: Path) -> None:
         for group, members in groups.items()
     }
     card = (run / CARD).read_text(encoding="utf-8") + _table(scores, groups) + LICENCE
-    state = {name: value.to(torch.float16) for name, value in read_weights(run).items()}
     licence = (target / "LICENSE").read_text(encoding="utf-8")
-    with atomic_path(target) as draft:
-        draft.mkdir()
-        save_file(state, draft / WEIGHTS)
-        spec = spec.model_copy(update={"expected_cer": expected})
-        (draft / CONFIG).write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        (draft / VOCABULARY).write_text((run / VOCABULARY).read_text(encoding="utf-8"))
-        (draft / CARD).write_text(card, encoding="utf-8")
-        (draft / "LICENSE").write_text(licence, encoding="utf-8")
+    model = AdaptedModel.from_pretrained(run)
+    model.spec = spec.model_copy(update={"expected_cer": expected})
+    model.save_pretrained(target, card, torch.float16)
+    (target / "LICENSE").write_text(licence, encoding="utf-8")
     size = sum(file.stat().st_size for file in target.iterdir()) / 1e6
     print(f"{target}: {size:.1f} MB, expected CER {expected}")
 

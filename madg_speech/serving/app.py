@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -47,10 +47,14 @@ def build_app(transcriber: Transcriber, model: str, limits: Limits | None = None
         worker.close()
 
     # No generated documentation pages: they load their scripts from elsewhere.
-    app = FastAPI(title="madg-speech", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(title="madg-speech", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     app.include_router(openai_routes(worker, model, int(time.time())))
     app.include_router(page_routes(worker, model))
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.mount("/page", StaticFiles(directory=PAGE))
+
+    @app.get("/")
+    def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
 
     app.add_middleware(_OwnHeaders)
 

@@ -23,7 +23,7 @@ from madg_speech.writers import WRITERS, Format, to_json
 
 PAGE = Path(__file__).parent / "page"
 _MATCHES = 40
-_RELATIVES = 5
+_RELATIVES = 4
 
 
 def page_routes(worker: Worker, model: str) -> APIRouter:
@@ -85,7 +85,8 @@ def page_routes(worker: Worker, model: str) -> APIRouter:
                 transcript = await worker.transcribe(request, upload, lang)
         files = {kind: WRITERS[kind](transcript) for kind in Format.all.kinds}
         name = languages.resolve(transcript.language).name
-        return json.loads(to_json(transcript)) | {"language_name": name, "files": files}
+        fields: dict[str, Any] = json.loads(to_json(transcript))
+        return fields | {"language_name": name, "files": files}
 
     return router
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -83,7 +84,8 @@ class Worker:
         job = asyncio.wrap_future(self._thread.submit(self._work, upload, lang, gone))
         watch = asyncio.ensure_future(_disconnected(request))
         try:
-            await asyncio.wait({job, watch}, return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [job, watch]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not job.done():
                 gone.set()
             return await job
@@ -101,29 +103,29 @@ class Worker:
                 raise ClientDisconnect
 
         go_on(0.0)
-        limit = self.limits.seconds
+        # One second more than allowed tells too long from just long enough.
+        end = self.limits.seconds + 1
+        too_long = Refusal(
+            413,
+            f"{upload.name} is over {self.limits.minutes:g} minutes long, the limit of this "
+            "server; cut it in parts",
+            param="file",
+            code="audio_too_long",
+        )
         try:
-            # One second more than allowed tells too long from just long enough.
-            seconds = duration(upload.path, at_most=limit + 1)
-            if seconds <= limit:
-                (result,) = self.transcriber.transcribe_many(
-                    [upload.path], lang, end=limit + 1, on_progress=go_on
-                )
-                if isinstance(result, Failure):
-                    raise result.error
-                seconds = result.seconds  # headers may lie
+            if duration(upload.path, at_most=end) > self.limits.seconds:
+                raise too_long
+            (result,) = self.transcriber.transcribe_many(
+                [upload.path], lang, end=end, on_progress=go_on
+            )
+            if isinstance(result, Failure):
+                raise result.error
         except MadgSpeechError as error:
             field = "file" if isinstance(error, AudioError) else "language"
             message = str(error).replace(str(upload.path), upload.name)
             raise Refusal(400, message, param=field) from error
-        if seconds > limit:
-            raise Refusal(
-                413,
-                f"{upload.name} is over {self.limits.minutes:g} minutes long, the limit of this "
-                "server; cut it in parts",
-                param="file",
-                code="audio_too_long",
-            )
+        if result.seconds > self.limits.seconds:  # the header lied
+            raise too_long
         return replace(result, source=Path(upload.name))
 
 

@@ -1,4 +1,4 @@
-"""Data of a fold: which utterances are trained on, chosen by and tested, without a clade or a text in common.
+"""Data of a fold: utterances to train on, choose by and test, without a clade or a text in common.
 
 Test and development utterances that a training transcript of the fold gives away (edit distance 1 or
 20 %, in any language) are dropped before the first of the rest are taken, in the order of the manifests.
@@ -54,7 +54,7 @@ def read_corpora(data: Path, espeak: Path) -> Corpora:
 
 
 def write_fold(name: str, corpora: Corpora, plan: dict[str, Any], folder: Path) -> None:
-    """Write ``train``, ``dev``, ``test`` and ``seen`` manifests and ``fold.json``, which results refer to."""
+    """Write ``train``, ``dev``, ``test``, ``seen`` manifests and ``fold.json``, what results refer to."""
     dev_clades = {clade_of(code) for code in plan["dev_clades"]}
     held_out = {clade_of(code) for code in plan["folds"][name]}
     out = dev_clades | held_out
@@ -68,7 +68,7 @@ def write_fold(name: str, corpora: Corpora, plan: dict[str, Any], folder: Path) 
         if clade_of(language) not in out
         for utterance in _spread(utterances, most)
     ]
-    given_away = {_romanized(u) for u in train}
+    given_away = {romanized(u) for u in train}
     sets = {
         "test": _choose(corpora, held_out, plan["test_per_language"], given_away),
         "dev": _choose(corpora, dev_clades, plan["test_per_language"], given_away),
@@ -119,12 +119,13 @@ def _choose(
 def _unleaked(
     utterances: Sequence[Utterance], given_away: set[str], looked_at: int
 ) -> Iterable[Utterance]:
-    texts = {u.id: _romanized(u) for u in utterances[:looked_at]}
+    texts = {u.id: romanized(u) for u in utterances[:looked_at]}
     leaked = find_leaks(texts, given_away)
     return (u for u in utterances[:looked_at] if u.id not in leaked and texts[u.id])
 
 
-def _romanized(utterance: Utterance) -> str:
+def romanized(utterance: Utterance) -> str:
+    """The reference as it is scored: default normaliser, uroman."""
     return VOCABULARY.transcript(utterance.text, utterance.lang)
 
 
@@ -132,7 +133,7 @@ def _describe(utterances: Sequence[Utterance], plan: dict[str, Any]) -> dict[str
     """Per language and in order: ids, reference lengths in characters and words, single words or not."""
     described: dict[str, Any] = {}
     for u in utterances:
-        text = _romanized(u)
+        text = romanized(u)
         entry = described.setdefault(u.lang, {"ids": [], "chars": [], "words": [], "primary": []})
         entry["ids"].append(u.id)
         entry["chars"].append(character_errors([text], [""])[0].length)

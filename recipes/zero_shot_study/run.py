@@ -1,4 +1,4 @@
-"""Run the study's cells, one after another: train, decode, keep error counts. Finished cells are not repeated.
+"""Run the study's cells, one after another: train, decode, keep error counts; finished ones are kept.
 
     python recipes/zero_shot_study/run.py --data $MADG_DATA --espeak $MADG_ESPEAK --work runs/study first
 
@@ -15,15 +15,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock
-from folds import HERE, VOCABULARY, read_corpora, read_plan, write_fold
+from folds import HERE, read_corpora, read_plan, romanized, write_fold
 from swaps import swaps_of
+from torch.nn.utils.rnn import pad_sequence
 
 from madg_speech.cache import atomic_path
 from madg_speech.config import PretrainConfig, load_config
-from madg_speech.data.collate import Collator
-from madg_speech.data.corpus import load_corpus
+from madg_speech.data.corpus import audio_hash
+from madg_speech.data.manifest import read_manifest
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.decoding.greedy import greedy_decode
 from madg_speech.metrics.error_rate import character_errors, word_errors
@@ -124,31 +126,31 @@ def count_errors(
     model: AdaptedModel, config: PretrainConfig, folder: Path, name: str
 ) -> dict[str, dict[str, list[list[int]]]]:
     """Swap -> language -> [character errors, word errors] in the order of ``fold.json``."""
-    corpus = load_corpus(
-        [folder / f"{name}.jsonl"], config.data, VOCABULARY, model.backbone.front_end
+    utterances = {u.id: u for u in read_manifest(folder / f"{name}.jsonl")}
+    hashes = {row_id: audio_hash(u.audio) for row_id, u in utterances.items()}
+    cache = PrefixCache(model)
+    cache.fill(
+        model,
+        {hashes[row_id]: u.audio for row_id, u in utterances.items()},
+        {hashes[row_id]: u.seconds for row_id, u in utterances.items()},
+        config.training.cache_limit_gb,
     )
-    table, cache = corpus.table, PrefixCache(model)
-    lengths = dict(zip(table["audio_hash"], table["seconds"], strict=True))
-    audio = dict(zip(table["audio_hash"], map(Path, table["audio"]), strict=True))
-    cache.fill(model, audio, lengths, config.training.cache_limit_gb)
-    collator = Collator(model.backbone.front_end, cache)
     fold = json.loads((folder / "fold.json").read_text())["sets"][name]
-    place = {row_id: i for i, row_id in enumerate(table["id"])}
     counted: dict[str, dict[str, list[list[int]]]] = {}
     for swap, adapter_for in swaps_of(model, name).items():
         counted[swap] = {}
         for language, entry in fold.items():
-            rows = [table[place[row_id]] for row_id in entry["ids"]]  # KeyError: one was left out
-            batch = collator(rows)
+            rows = entry["ids"]
+            states = [torch.from_numpy(cache[hashes[r]].astype(np.float32)) for r in rows]
             spoken = [None if swap == "none" else language] * len(rows)
             output = model(
-                batch["lengths"].to(model.device),
+                torch.tensor(list(map(len, states)), device=model.device),
                 spoken,
-                hidden=batch["hidden"].to(model.device),
+                hidden=pad_sequence(states, batch_first=True).to(model.device),
                 adapter=adapter_for(language),
             )
             said = greedy_decode(output["logits"], output["lengths"], model.vocabulary)
-            meant = ["".join(VOCABULARY.symbols[i] for i in row["labels"]) for row in rows]
+            meant = [romanized(utterances[row_id]) for row_id in rows]
             counted[swap][language] = [
                 [count.errors for count in character_errors(meant, said)],
                 [count.errors for count in word_errors(meant, said)],

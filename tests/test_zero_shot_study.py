@@ -51,6 +51,10 @@ def study(tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -
         speech.write_corpus(tmp_path / "data/speech" / language, (language,), copies=1)
         manifest = tmp_path / "data/speech" / language / "m.jsonl"
         manifest.rename(manifest.with_name("train.jsonl"))
+    seen = tmp_path / "data/speech/hin"
+    (seen / "test.jsonl").write_text(
+        (seen / "train.jsonl").read_text().replace('"id": "hin-', '"id": "test-')
+    )
     speech.write_corpus(tmp_path / "espeak", ("yor",), copies=1)  # of swh's clade: never trained on
     (tmp_path / "espeak/m.jsonl").rename(tmp_path / "espeak/train.jsonl")
     shutil.copytree(
@@ -66,7 +70,7 @@ def study(tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -
     (copy / "second_stage.yaml").write_text("inherit: base.yaml\n")
     plan = yaml.safe_load((copy / "plan.yaml").read_text())
     plan |= {"dev_clades": ["deu"], "folds": {"a": ["swh"]}}
-    plan["passes"] = {"tiny": [{"arms": ["two-stage", "static-long"]}]}
+    plan["passes"] = {"tiny": [{"arms": ["two-stage", "static-long", "shuffled"]}]}
     (copy / "plan.yaml").write_text(yaml.safe_dump(plan))
     return tmp_path
 
@@ -98,7 +102,8 @@ def test_a_pass_makes_its_cells_once_and_a_page(study: Path) -> None:
     assert [u.text for u in tested] == ["cecede", "gegiga", "fufafo"]
 
     results = study / "recipes/study/results"
-    assert {p.stem for p in results.glob("*")} == {"a-0-static", "a-0-two-stage", "a-0-static-long"}
+    arms = ("static", "static-long", "two-stage", "shuffled")
+    assert {p.stem for p in results.glob("*")} == {f"a-0-{arm}" for arm in arms}
     counts = json.loads((results / "a-0-two-stage.json").read_text())["errors"]["test"]
     assert set(counts) >= {"own", "mean", "none", "nearest", "scaled-0.5"}
     assert all(len(row) == 3 for row in counts["own"]["swh"])

@@ -109,9 +109,11 @@ def run_cell(fold: str, seed: int, arm: str, work: Path, device: str | None) -> 
 
 def cell_config(fold: str, seed: int, arm: str, work: Path) -> PretrainConfig:
     """``arms/<arm>.yaml`` with the fold's data, the seed, and the cell it starts from."""
-    data = {"train": ["train.jsonl"], "dev": ["dev.jsonl"]}
+    tested = json.loads((work / fold / "fold.json").read_text())["sets"]["test"]
     filled: dict[str, Any] = {
-        "data": data,
+        "data": {"train": ["train.jsonl"], "dev": ["dev.jsonl"]},
+        # what is drawn at random beside initialisation: vectors exchanged, also those tested later
+        "source": {"typology": {"seed": seed, "languages": sorted(tested)}},
         "training": {"seed": seed},
         "output": str(work / f"{fold}-{seed}-{arm}"),
     }

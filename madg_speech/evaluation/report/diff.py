@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
 
 Kind = Literal["equal", "delete", "insert"]
-_MARKS = {"delete": ("~~", "~~"), "insert": ("**", "**"), "equal": ("", "")}
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_{}[]<>#|~"})
 
 
 def segments(reference: str, hypothesis: str) -> Iterator[tuple[Kind, str]]:
-    """Runs of equal, left out and added characters; a replacement is the one, then the other.
+    """Runs of equal, left-out and added characters; a replacement is the one, then the other.
 
     Equal and left-out runs joined give the reference, equal and added ones the hypothesis.
     """
@@ -30,22 +29,29 @@ def segments(reference: str, hypothesis: str) -> Iterator[tuple[Kind, str]]:
             yield "insert", new
 
 
-def diff_html(reference: str, hypothesis: str) -> str:
-    """The difference with ``del`` and ``ins``; a lone space among them is shown as ␣."""
-    tags = {"delete": "del", "insert": "ins"}
-    return "".join(
-        escape(text)
-        if kind == "equal"
-        else f"<{tags[kind]}>{escape(text.replace(' ', '␣'))}</{tags[kind]}>"
-        for kind, text in segments(reference, hypothesis)
-    )
+def diff_html(reference: str, hypothesis: str) -> tuple[str, str]:
+    """The reference with ``del`` around what was left out, the hypothesis with ``ins`` around what was added.
+
+    A space inside these is shown as ␣.
+    """
+    return _both(reference, hypothesis, escape, {"delete": "<del>{}</del>", "insert": "<ins>{}</ins>"})
 
 
-def diff_markdown(reference: str, hypothesis: str) -> str:
-    """The difference with ~~left out~~ and **added**; spaces among them are shown as ␣."""
-    return "".join(
-        _MARKS[kind][0]
-        + (text if kind == "equal" else text.replace(" ", "␣")).translate(_SPECIAL)
-        + _MARKS[kind][1]
-        for kind, text in segments(reference, hypothesis)
-    )
+def diff_markdown(reference: str, hypothesis: str) -> tuple[str, str]:
+    """The same with ~~left out~~ and **added**."""
+
+    def plain(text: str) -> str:
+        return text.translate(_SPECIAL)
+
+    return _both(reference, hypothesis, plain, {"delete": "~~{}~~", "insert": "**{}**"})
+
+
+def _both(
+    reference: str, hypothesis: str, plain: Callable[[str], str], marks: Mapping[str, str]
+) -> tuple[str, str]:
+    ours, theirs = "", ""
+    for kind, text in segments(reference, hypothesis):
+        shown = plain(text) if kind == "equal" else marks[kind].format(plain(text.replace(" ", "␣")))
+        ours += shown if kind != "insert" else ""
+        theirs += shown if kind != "delete" else ""
+    return ours, theirs

@@ -17,7 +17,7 @@ from madg_speech.evaluation.report.parts import Part
 from madg_speech.evaluation.report.sheet import percent
 from madg_speech.languages import resolve
 
-WIDTH, HEIGHT = 1000, 425
+WIDTH, HEIGHT = 1000, 436
 _NORTH, _SOUTH = 84.0, -57.0
 _SCALE = 184.0
 _TOP = 242.0  # of the equator, so that the northern edge lies at the top
@@ -41,7 +41,7 @@ def project(longitude: float, latitude: float) -> tuple[float, float]:
 def language_map(part: Part, system: str) -> str | None:
     """SVG with a marker for each scored language that has coordinates; None if there is none.
 
-    Squares were trained on, circles not; crosses are training languages that were not scored.
+    Land is the path with the id ``land`` of the page. Squares were trained on, circles not; crosses are training languages that were not scored.
     Markers that would hide each other are moved apart, a line leads to the true place.
     """
     placed: list[tuple[str, float, float]] = []
@@ -54,7 +54,7 @@ def language_map(part: Part, system: str) -> str | None:
     rates = [part.score(system, language)["cer"]["rate"] for language, _, _ in placed]  # type: ignore[index]
     low, high = _bounds(rates)
     radius = 13.0 if len(placed) <= 60 else 9.0
-    spots = spread(np.array([[x, y] for _, x, y in placed]), 2 * radius + 1.5)
+    spots = spread(np.array([[x, y] for _, x, y in placed]), 2 * radius + 3)
     lines, markers = [], []
     for (language, x, y), rate, (at_x, at_y) in zip(placed, rates, spots, strict=True):
         if abs(at_x - x) + abs(at_y - y) > 2:
@@ -66,7 +66,7 @@ def language_map(part: Part, system: str) -> str | None:
     label = f"World map: CER of {system} at the place of each language"
     return (
         f'<svg class="map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f'<path class="sea" d="{_frame()}"/><path class="land" d="{_land()}"/>'
+        f'<path class="sea" d="{_frame()}"/><use class="land" href="#land"/>'
         f"{''.join(crosses)}{''.join(lines)}{''.join(markers)}{_legend(low, high)}</svg>"
     )
 
@@ -108,7 +108,7 @@ def _marker(
         for name in part.systems
         if (score := part.score(name, language))
     ]
-    side = 1.8 * radius
+    side = 1.75 * radius
     shape = (
         f'<rect x="{x - side / 2:.1f}" y="{y - side / 2:.1f}" width="{side:.1f}" height="{side:.1f}" '
         f'rx="1.5" fill="{fill}"/>'
@@ -167,7 +167,8 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 @cache
-def _land() -> str:
+def land() -> str:
+    """The world's land as a path: given once in a page, under the id ``land``."""
     stored: dict[str, Any] = json.loads(
         files(__package__).joinpath("land.json").read_text(encoding="utf-8")
     )

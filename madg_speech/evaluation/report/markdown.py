@@ -47,13 +47,15 @@ def _quotations(content: Content) -> list[str]:
         return []
     lines = ["", f"### Worst utterances of {_plain(content.system)}", ""]
     lines += ["~~Left out~~, **added**; at most two a language.", ""]
-    lines += ["| CER % | language | difference | reference | licence |", "|---:|---|---|---|---|"]
+    lines += ["| CER % | language | said | heard | reference | licence |"]
+    lines += ["|---:|---|---|---|---|---|"]
     for miss in content.misses:
+        said, heard = diff_markdown(miss.reference, miss.hypothesis)
         cells = [
             percent(miss.rate),
-            miss.utterance.lang,
-            diff_markdown(miss.reference, miss.hypothesis)
-            + (f" ({_plain(miss.error)})" if miss.error else ""),
+            _plain(miss.language),
+            said,
+            heard + (f" ({_plain(miss.error)})" if miss.error else ""),
             _plain(miss.utterance.text),
             _plain(miss.utterance.license or "not given"),
         ]

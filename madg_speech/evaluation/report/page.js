@@ -25,11 +25,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// One recording at a time; all is opened for print, and closed again after it.
+// One recording at a time. Settings and the like are opened for print, and closed again after it.
 document.addEventListener("play", ({ target }) => {
   for (const audio of document.querySelectorAll("audio")) if (audio !== target) audio.pause();
 }, true);
-const closed = [...document.querySelectorAll("details:not([open])")];
+const closed = [...document.querySelectorAll("details.printed:not([open])")];
 addEventListener("beforeprint", () => closed.forEach((element) => {
   element.dataset.closed = element.open ? "" : "yes";
   element.open = true;

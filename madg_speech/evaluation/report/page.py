@@ -17,6 +17,7 @@ from markupsafe import Markup
 from madg_speech import __version__
 from madg_speech.evaluation.report.content import Content
 from madg_speech.evaluation.report.diff import diff_html
+from madg_speech.evaluation.report.map import land
 from madg_speech.evaluation.report.sheet import percent
 
 Audio = Literal["link", "embed", "none"]
@@ -51,14 +52,16 @@ def render_page(contents: Sequence[Content], title: str, folder: Path, audio: Au
         style=Markup(here.joinpath("page.css").read_text(encoding="utf-8")),
         script=Markup(here.joinpath("page.js").read_text(encoding="utf-8")),
         diff=_diff,
+        land=land(),
         sound=sound,
         svg=Markup,
     )
     return page
 
 
-def _diff(reference: str, hypothesis: str) -> Markup:
-    return Markup(diff_html(reference, hypothesis))
+def _diff(reference: str, hypothesis: str) -> tuple[Markup, Markup]:
+    ours, theirs = diff_html(reference, hypothesis)
+    return Markup(ours), Markup(theirs)
 
 
 def _sound(path: Path, folder: Path, audio: Audio) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from madg_speech.data.manifest import Utterance
 from madg_speech.evaluation.folder import HYPOTHESES, REFERENCES, read_references
@@ -19,9 +19,10 @@ _NON_COMMERCIAL = re.compile(r"\bNC\b|non.?commercial", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Miss:
-    """An utterance and what was made of it, both spelt as they were scored."""
+    """An utterance of a language (its English name) and what was made of it, spelt as they were scored."""
 
     utterance: Utterance
+    language: str
     reference: str
     hypothesis: str
     rate: float
@@ -65,6 +66,7 @@ def worst_utterances(
         misses = [
             Miss(
                 u,
+                part.results["languages"][language]["name"],
                 reference,
                 spelling(said[u.id].text, language) if u.id in said else "",
                 0.0,
@@ -82,7 +84,7 @@ def _worst_of(misses: list[Miss]) -> list[Miss]:
         return []
     counts = character_errors([m.reference for m in misses], [m.hypothesis for m in misses])
     rated = [
-        Miss(m.utterance, m.reference, m.hypothesis, count.rate, m.error)
+        replace(m, rate=count.rate)
         for m, count in zip(misses, counts, strict=True)
     ]
     return sorted(rated, key=lambda m: (-m.rate, m.utterance.id))[:PER_LANGUAGE]

@@ -15,6 +15,7 @@ import json
 import struct
 import sys
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 Point = tuple[float, float]
@@ -35,15 +36,13 @@ def polygon_rings(data: bytes) -> list[list[Point]]:
         all_points = [
             (round(x, 4), round(y, 4)) for x, y in zip(flat[::2], flat[1::2], strict=True)
         ]
-        rings += [
-            all_points[a:b] for a, b in zip(starts, [*starts[1:], points], strict=True)
-        ]
+        rings += [all_points[a:b] for a, b in zip(starts, [*starts[1:], points], strict=True)]
     return rings
 
 
 def coasts(rings: list[list[Point]]) -> list[list[Point]]:
     """Outlines of the rings' union: edges that no second ring runs in the other direction."""
-    edges = {pair for ring in rings for pair in zip(ring, ring[1:], strict=False)}
+    edges = {pair for ring in rings for pair in pairwise(ring)}
     following: dict[Point, list[Point]] = defaultdict(list)
     for a, b in sorted(edges):
         if (b, a) not in edges:
@@ -77,7 +76,7 @@ def main() -> None:
     kept = [tenths(o) for o in coasts(rings) if max(y for _, y in o) > SOUTHERNMOST]
     outlines = [numbers for numbers in kept if len(numbers) >= 8]
     about = {
-        "source": "Natural Earth, countries 1:110m (naturalearthdata.com; copy in geopandas 0.14.4), borders dissolved",
+        "source": "Natural Earth, countries 1:110m, borders dissolved (naturalearthdata.com)",
         "license": "public domain",
         "unit": "tenths of a degree: longitude, latitude, longitude, latitude ...",
     }

@@ -6,19 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from madg_speech.errors import ConfigError
+from madg_speech.evaluation.report.about import data_sheet, settings_sheet, system_sheet
 from madg_speech.evaluation.report.map import language_map
 from madg_speech.evaluation.report.parts import Part
 from madg_speech.evaluation.report.plots import BarGroup, gain_plot, group_bars
 from madg_speech.evaluation.report.sheet import Sheet, percent, span
-from madg_speech.evaluation.report.tables import (
-    METRICS,
-    comparison_sheet,
-    data_sheet,
-    group_sheet,
-    score_sheet,
-    settings_sheet,
-    system_sheet,
-)
+from madg_speech.evaluation.report.tables import METRICS, comparison_sheet, group_sheet, score_sheet
 from madg_speech.evaluation.report.worst import Miss, worst_utterances
 from madg_speech.evaluation.tables import remarks
 
@@ -84,7 +77,9 @@ def collect(
     against = baseline or part.strongest_other()
     bars, axis_end = group_bars(part, part.spellings[0])
     drawn = {s: gain_plot(part, s, against) for s in part.systems if against and s != against}
-    compared = [comparison_sheet(part, spelling, s) for s in part.systems for spelling in part.spellings]
+    compared = [
+        comparison_sheet(part, spelling, s) for s in part.systems for spelling in part.spellings
+    ]
     misses, withheld = worst_utterances(part, system, worst, non_commercial)
     return Content(
         part.name,
@@ -119,7 +114,13 @@ def _facts(part: Part, system: str, against: str | None) -> list[tuple[str, str,
         if group in groups.get(name, {}):
             cer = groups[name][group]["all"]["cer"]
             interval = span(cer["interval"])
-            facts.append((label, f"{percent(cer['macro'])} %", f"95 %: {interval}" if interval else "no interval"))
+            facts.append(
+                (
+                    label,
+                    f"{percent(cer['macro'])} %",
+                    f"95 %: {interval}" if interval else "no interval",
+                )
+            )
     return facts
 
 

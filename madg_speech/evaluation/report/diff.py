@@ -30,11 +30,13 @@ def segments(reference: str, hypothesis: str) -> Iterator[tuple[Kind, str]]:
 
 
 def diff_html(reference: str, hypothesis: str) -> tuple[str, str]:
-    """The reference with ``del`` around what was left out, the hypothesis with ``ins`` around what was added.
+    """The reference with ``del`` round what was left out, the hypothesis with ``ins`` round what was added.
 
     A space inside these is shown as ␣.
     """
-    return _both(reference, hypothesis, escape, {"delete": "<del>{}</del>", "insert": "<ins>{}</ins>"})
+    return _both(
+        reference, hypothesis, escape, {"delete": "<del>{}</del>", "insert": "<ins>{}</ins>"}
+    )
 
 
 def diff_markdown(reference: str, hypothesis: str) -> tuple[str, str]:
@@ -51,7 +53,9 @@ def _both(
 ) -> tuple[str, str]:
     ours, theirs = "", ""
     for kind, text in segments(reference, hypothesis):
-        shown = plain(text) if kind == "equal" else marks[kind].format(plain(text.replace(" ", "␣")))
+        shown = (
+            plain(text) if kind == "equal" else marks[kind].format(plain(text.replace(" ", "␣")))
+        )
         ours += shown if kind != "insert" else ""
         theirs += shown if kind != "delete" else ""
     return ours, theirs

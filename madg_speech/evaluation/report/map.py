@@ -41,8 +41,8 @@ def project(longitude: float, latitude: float) -> tuple[float, float]:
 def language_map(part: Part, system: str) -> str | None:
     """SVG with a marker for each scored language that has coordinates; None if there is none.
 
-    Land is the path with the id ``land`` of the page. Squares were trained on, circles not; crosses are training languages that were not scored.
-    Markers that would hide each other are moved apart, a line leads to the true place.
+    Land is the path with the id ``land`` of the page. Squares were trained on, circles not; crosses
+    are training languages that were not scored. Markers that would hide each other are moved apart, a line leads to the true place.
     """
     placed: list[tuple[str, float, float]] = []
     for language in part.languages:
@@ -60,7 +60,9 @@ def language_map(part: Part, system: str) -> str | None:
         if abs(at_x - x) + abs(at_y - y) > 2:
             lines.append(f'<path class="lead" d="M{x:.1f} {y:.1f}L{at_x:.1f} {at_y:.1f}"/>')
             lines.append(f'<circle class="place" cx="{x:.1f}" cy="{y:.1f}" r="2"/>')
-        markers.append(_marker(part, system, language, (at_x, at_y), radius, (rate - low) / (high - low)))
+        markers.append(
+            _marker(part, system, language, (at_x, at_y), radius, (rate - low) / (high - low))
+        )
     scored = {language for language, _, _ in placed}
     crosses = (_cross(code) for code in part.trained() if code not in scored)
     label = f"World map: CER of {system} at the place of each language"

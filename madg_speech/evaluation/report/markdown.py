@@ -16,8 +16,15 @@ def render_markdown(contents: Sequence[Content], title: str) -> str:
     lines = [f"# {title}"]
     for content in contents:
         lines += ["", f"## {_plain(content.name)}", ""]
-        lines += [f"- {_plain(label)}: **{value}** ({small})" for label, value, small in content.facts]
-        lines += ["", "### What to know first", "", *(f"- {_plain(line)}" for line in content.remarks)]
+        lines += [
+            f"- {_plain(label)}: **{value}** ({small})" for label, value, small in content.facts
+        ]
+        lines += [
+            "",
+            "### What to know first",
+            "",
+            *(f"- {_plain(line)}" for line in content.remarks),
+        ]
         sheets = [*content.scores.values(), *content.groups.values(), *content.comparisons]
         for sheet in sheets:
             lines += _sheet(sheet)
@@ -32,7 +39,9 @@ def _sheet(sheet: Sheet) -> list[str]:
     if sheet.note:
         lines += [_plain(sheet.note), ""]
     lines.append("| " + " | ".join(_plain(column.name) for column in sheet.columns) + " |")
-    lines.append("|" + "|".join("---:" if column.number else "---" for column in sheet.columns) + "|")
+    lines.append(
+        "|" + "|".join("---:" if column.number else "---" for column in sheet.columns) + "|"
+    )
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in sheet.rows]
     return lines
 

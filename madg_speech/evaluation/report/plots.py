@@ -123,7 +123,9 @@ def gain_plot(part: Part, system: str, baseline: str) -> str | None:
         label = _free_label(spots[language], taken, spots.values())
         if label is not None:
             taken.append(label)
-            drawn.append(f'<text class="code" x="{label[0]:.1f}" y="{label[1]:.1f}">{language}</text>')
+            drawn.append(
+                f'<text class="code" x="{label[0]:.1f}" y="{label[1]:.1f}">{language}</text>'
+            )
     title = escape(f"Gain of {system} over {baseline} against typological distance")
     return (
         f'<svg class="gain" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{title}">'
@@ -139,10 +141,14 @@ def _axes(
     for y in ys:
         at = _BOTTOM - (_BOTTOM - _TOP) * (y - low) / (high - low)
         lines.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{_RIGHT}"/>')
-        lines.append(f'<text class="tick" x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_short(y)}</text>')
+        lines.append(
+            f'<text class="tick" x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_short(y)}</text>'
+        )
     for x in xs:
         at = _LEFT + (_RIGHT - _LEFT) * x / x_end
-        lines.append(f'<text class="tick" x="{at:.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{_short(x)}</text>')
+        lines.append(
+            f'<text class="tick" x="{at:.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{_short(x)}</text>'
+        )
     lines.append(f'<path class="zero" d="M{_LEFT} {zero:.1f}H{_RIGHT}"/>')
     middle = (_LEFT + _RIGHT) / 2
     lines.append(
@@ -174,7 +180,7 @@ def _free_label(
     x, y = spot
     others = [mark for mark in marks if mark != spot]
     for at in ((x + 7, y + 3.5), (x - 25, y + 3.5), (x - 9, y - 7), (x - 9, y + 14)):
-        inside = _LEFT <= at[0] and at[0] + 18 <= _WIDTH and _TOP - 6 <= at[1] <= _BOTTOM
+        inside = at[0] >= _LEFT and at[0] + 18 <= _WIDTH and _TOP - 6 <= at[1] <= _BOTTOM
         clear = all(abs(at[0] - a) > 20 or abs(at[1] - b) > 9 for a, b in taken)
         bare = all(not (-4 < a - at[0] < 22 and -13 < b - at[1] < 5) for a, b in others)
         if inside and clear and bare:

@@ -53,3 +53,8 @@ def span(interval: Sequence[float] | None, signed: bool = False) -> str:
     if not interval:
         return ""
     return f"{percent(interval[0], signed)} to {percent(interval[1], signed)}"
+
+
+def number(value: float | None, text: str) -> Cell:
+    """A cell that shows ``text`` and is ordered by ``value``."""
+    return Cell(text, None if value is None else float(value))

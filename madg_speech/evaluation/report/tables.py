@@ -1,13 +1,12 @@
-"""Results -> sheets: scores per language, macro means per group, comparisons, systems, settings."""
+"""Results -> sheets of scores: per language, per group, and systems compared in pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import PurePath
+from collections.abc import Mapping
 from typing import Any
 
 from madg_speech.evaluation.report.parts import TRAINING_GROUPS, Part
-from madg_speech.evaluation.report.sheet import Cell, Column, Sheet, percent, span
+from madg_speech.evaluation.report.sheet import Cell, Column, Sheet, number, percent, span
 
 METRICS = ("cer", "wer")
 GROUP_LABELS = {
@@ -56,18 +55,18 @@ def score_sheet(part: Part, spelling: str, metric: str) -> Sheet:
                 Cell(GROUP_LABELS.get(part.group_of(language) or "", "–")),
                 Cell(about.get("script", "–")),
                 Cell(_known(part, language)),
-                _number(observed, "–" if observed is None else f"{100 * observed:.0f}"),
-                _number(distance, "–" if distance is None else f"{distance:.3f}"),
-                _number(about["utterances"], str(about["utterances"])),
+                number(observed, "–" if observed is None else f"{100 * observed:.0f}"),
+                number(distance, "–" if distance is None else f"{distance:.3f}"),
+                number(about["utterances"], str(about["utterances"])),
             ]
         )
     return Sheet(
         f"{metric.upper()} % per language ({spelling}, {part.results['settings']['normalizer']})",
         columns,
         rows,
-        "Languages farthest from the training first. Errors pooled over a language's utterances; small: 95 % interval over utterances. Observed: "
-        "share of the language's typological vector that is not imputed. Distance: share of features "
-        "in which the nearest other training language differs.",
+        "Languages farthest from the training first. Errors pooled over a language's utterances; small: "
+        "95 % interval over utterances. Observed: share of the language's typological vector that is not "
+        "imputed. Distance: share of features in which the nearest other training language differs.",
     )
 
 
@@ -96,10 +95,10 @@ def group_sheet(part: Part, spelling: str) -> Sheet:
                 [
                     Cell(group_label(group)),
                     Cell(system),
-                    _number(len(whole["languages"]), str(len(whole["languages"]))),
-                    _number(whole["clades"], str(whole["clades"])),
+                    number(len(whole["languages"]), str(len(whole["languages"]))),
+                    number(whole["clades"], str(whole["clades"])),
                     Cell(percent(cer["macro"]), cer["macro"], span(cer["interval"])),
-                    *(_number(share, percent(share)) for share in shares),
+                    *(number(share, percent(share)) for share in shares),
                     Cell(percent(wer["macro"]), wer["macro"], span(wer["interval"])),
                 ]
             )
@@ -131,7 +130,10 @@ def comparison_sheet(part: Part, spelling: str, first: str) -> Sheet | None:
     others = list(part.systems)
     found = sorted(
         ((row, sign) for row, sign in found if row["subset"] == "all"),
-        key=lambda item: (others.index(item[0]["b" if item[1] > 0 else "a"]), order.index(item[0]["group"])),
+        key=lambda item: (
+            others.index(item[0]["b" if item[1] > 0 else "a"]),
+            order.index(item[0]["group"]),
+        ),
     )
     rows = []
     for row, sign in found:
@@ -141,14 +143,12 @@ def comparison_sheet(part: Part, spelling: str, first: str) -> Sheet | None:
             [
                 Cell(row["b"] if sign > 0 else row["a"]),
                 Cell(group_label(row["group"])),
-                _number(cer["languages"], str(cer["languages"])),
-                _number(cer["clusters"], str(cer["clusters"])),
+                number(cer["languages"], str(cer["languages"])),
+                number(cer["clusters"], str(cer["clusters"])),
                 _points(cer["mean"], cer["interval"], sign),
-                _number(cer["p"], "–" if cer["p"] is None else f"{cer['p']:.2g}"),
-                _number(
-                    cer["smallest_p"], "–" if cer["p"] is None else f"{cer['smallest_p']:.2g}"
-                ),
-                _number(cer["detectable"], percent(cer["detectable"])),
+                number(cer["p"], "–" if cer["p"] is None else f"{cer['p']:.2g}"),
+                number(cer["smallest_p"], "–" if cer["p"] is None else f"{cer['smallest_p']:.2g}"),
+                number(cer["detectable"], percent(cer["detectable"])),
                 _points(clean, None, sign) if clean is not None else Cell("–"),
                 _points(wer["mean"], wer["interval"], sign),
             ]
@@ -166,78 +166,6 @@ def comparison_sheet(part: Part, spelling: str, first: str) -> Sheet | None:
     )
 
 
-def system_sheet(part: Part) -> Sheet:
-    """What each system is."""
-    columns = [
-        Column(name) for name in ("system", "kind", "from", "backbone", "conditioned on",
-                                  "decoding", "training languages", "SHA-256")
-    ]  # fmt: skip
-    rows = []
-    for name in part.systems:
-        about = part.results["systems"][name]["description"]
-        model = about.get("checkpoint") or about.get("model") or about.get("file") or "–"
-        trained = about.get("trained") or ()
-        rows.append(
-            [
-                Cell(name),
-                Cell(" ".join(filter(None, (about["kind"], about.get("source"))))),
-                Cell(shorten(str(model))),
-                Cell(" @ ".join(filter(None, (about.get("backbone"), about.get("backbone_revision")))) or "–"),
-                Cell(about.get("adapter_from") or about.get("mode") or "–"),
-                Cell(about.get("decoding", "–")),
-                _number(len(trained), str(len(trained)) if trained else "–"),
-                Cell(str(about.get("sha256", "–"))[:12]),
-            ]
-        )  # fmt: skip
-    return Sheet("Systems", columns, rows)
-
-
-def settings_sheet(part: Part) -> Sheet:
-    """How the scores were made, and with which versions."""
-    settings, made_by = part.results["settings"], part.results["made_by"]
-    rows = {
-        "normaliser": settings["normalizer"],
-        "romanisation": settings["romanizer"],
-        "aggregation": settings["aggregation"],
-        "intervals": f"{settings['intervals']}; {settings['samples']} samples",
-        "development languages": " ".join(settings["dev_languages"]) or "none",
-        "leak filter": _leak_filter(part.results["leak_filter"]),
-        "audio": _audio(part.results["languages"].values()),
-        "command": command(made_by["command"]),
-        "Python": made_by["python"],
-        **made_by["packages"],
-    }
-    return Sheet(
-        "Settings and versions",
-        [Column("what"), Column("value")],
-        [[Cell(name), Cell(value)] for name, value in rows.items()],
-    )
-
-
-def data_sheet(part: Part) -> Sheet:
-    """Whose recordings were scored, and under which licence."""
-    rows = []
-    for language, about in part.results["languages"].items():
-        leaks = part.results["leak_filter"]
-        leaked = leaks["per_language"].get(language, 0) if leaks else None
-        rows.append(
-            [
-                Cell(about["name"], small=language),
-                Cell(" › ".join(about.get("clade") or ()) or "–"),
-                _number(about["utterances"], str(about["utterances"])),
-                _number(about["seconds"], f"{about['seconds'] / 60:.1f}"),
-                _number(leaked, "–" if leaked is None else str(leaked)),
-                Cell(", ".join(about["sources"]) or "not given"),
-                Cell(", ".join(about["licenses"]) or "not given"),
-            ]
-        )
-    columns = [
-        Column("language"), Column("clade"), Column("utterances", True), Column("minutes", True),
-        Column("leaked", True), Column("source"), Column("licence"),
-    ]  # fmt: skip
-    return Sheet("Data", columns, rows)
-
-
 def group_label(name: str) -> str:
     """A group's name in words."""
     return GROUP_LABELS.get(name, name.removeprefix("script:"))
@@ -249,40 +177,11 @@ def group_names(systems: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [name for name in GROUP_LABELS if name in found] + sorted(found - GROUP_LABELS.keys())
 
 
-def shorten(path: str) -> str:
-    """The last two parts of an absolute path: a report is read on other machines."""
-    parts = PurePath(path).parts
-    return "/".join(("…", *parts[-2:])) if PurePath(path).is_absolute() and len(parts) > 3 else path
-
-
-def command(words: Iterable[str]) -> str:
-    """A command line with short paths, an option's many values listed once."""
-    shown: list[str] = []
-    counts: dict[str, int] = {}
-    option = ""
-    for place, word in enumerate(words):
-        if place == 0:
-            shown.append(PurePath(word).name)
-        elif word.startswith("-"):
-            option = word
-            counts[option] = counts.get(option, 0) + 1
-            if counts[option] <= 3:
-                shown.append(word)
-        elif counts.get(option, 0) <= 3:
-            shown.append(shorten(word))
-    more = [f"{name} {count - 3} more" for name, count in counts.items() if count > 3]
-    return " ".join(shown) + (f" ({', '.join(more)})" if more else "")
-
-
 def _far_first(part: Part, language: str, spelling: str) -> tuple[int, float]:
     group = part.group_of(language)
     score = part.score(part.systems[0], language, spelling)
     place = TRAINING_GROUPS.index(group) if group else 0
     return -place, score["cer"]["rate"] if score else 0.0
-
-
-def _number(value: float | None, text: str) -> Cell:
-    return Cell(text, None if value is None else float(value))
 
 
 def _points(mean: float, interval: list[float] | None, sign: int) -> Cell:
@@ -297,21 +196,6 @@ def _known(part: Part, language: str) -> str:
             if language in groups.get(group, {}).get("all", {}).get("languages", ()):
                 return answer
     return "–"
-
-
-def _leak_filter(leaks: Mapping[str, Any] | None) -> str:
-    if leaks is None:
-        return "not run"
-    return (
-        f"{len(leaks['leaks'])} utterances within edit distance 1 or 20 % of one of "
-        f"{leaks['transcripts']} training transcripts"
-    )
-
-
-def _audio(languages: Iterable[Mapping[str, Any]]) -> str:
-    rows = list(languages)
-    minutes = sum(row["seconds"] for row in rows) / 60
-    return f"{len(rows)} languages, {sum(row['utterances'] for row in rows)} utterances, {minutes:.0f} minutes"
 
 
 def _dev_note(languages: list[str]) -> str:

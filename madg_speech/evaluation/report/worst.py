@@ -9,7 +9,7 @@ from madg_speech.data.manifest import Utterance
 from madg_speech.evaluation.folder import HYPOTHESES, REFERENCES, read_references
 from madg_speech.evaluation.hypotheses import read_hypotheses
 from madg_speech.evaluation.report.parts import Part
-from madg_speech.evaluation.score import Spelling
+from madg_speech.evaluation.spelling import Spelling
 from madg_speech.metrics.error_rate import character_errors
 from madg_speech.text.normalize import NORMALIZERS
 
@@ -38,7 +38,7 @@ def worst_utterances(
     commercial use is not quoted unless asked for: reports travel.
 
     Args:
-        part: an evaluation whose folder still holds references and hypotheses; without them the list is empty.
+        part: if its folder no longer holds references and hypotheses, the list is empty.
         system: whose.
         limit: how many in all.
         non_commercial: whether to quote such references.
@@ -83,8 +83,5 @@ def _worst_of(misses: list[Miss]) -> list[Miss]:
     if not misses:
         return []
     counts = character_errors([m.reference for m in misses], [m.hypothesis for m in misses])
-    rated = [
-        replace(m, rate=count.rate)
-        for m, count in zip(misses, counts, strict=True)
-    ]
+    rated = [replace(m, rate=count.rate) for m, count in zip(misses, counts, strict=True)]
     return sorted(rated, key=lambda m: (-m.rate, m.utterance.id))[:PER_LANGUAGE]

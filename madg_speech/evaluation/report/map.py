@@ -42,7 +42,8 @@ def language_map(part: Part, system: str) -> str | None:
     """SVG with a marker for each scored language that has coordinates; None if there is none.
 
     Land is the path with the id ``land`` of the page. Squares were trained on, circles not; crosses
-    are training languages that were not scored. Markers that would hide each other are moved apart, a line leads to the true place.
+    are training languages that were not scored. Markers that would hide each other are moved apart, and
+    a line leads to the true place.
     """
     placed: list[tuple[str, float, float]] = []
     for language in part.languages:

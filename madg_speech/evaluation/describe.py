@@ -17,7 +17,6 @@ def describe_system(
     output: SystemOutput, references: Mapping[str, Sequence[Utterance]]
 ) -> dict[str, Any]:
     """Description, problems of its hypotheses, and which languages (or their doubles) it was trained on."""
-    trained = output.description.get("trained") or []
     described: dict[str, Any] = {"description": dict(output.description), "problems": {}}
     missing: list[str] = []
     failed: dict[str, str] = {}
@@ -30,14 +29,15 @@ def describe_system(
     problems: dict[str, Any] = {"missing": missing, "failed": failed, "other_language": other}
     problems |= {key: output.description.get(key) for key in ("extra", "repeated")}
     described["problems"] = {key: value for key, value in problems.items() if value}
+    trained = {name: codes for name in references if (codes := output.trained(name))}
     if trained:
-        described["in_training"] = [name for name in references if name in map(canonical, trained)]
+        described["in_training"] = [n for n, codes in trained.items() if n in map(canonical, codes)]
         described["near_duplicates"] = {
             name: [[n.iso, n.distance] for n in twins]
-            for name in references
-            if (twins := near_duplicates(name, trained))
+            for name, codes in trained.items()
+            if (twins := near_duplicates(name, codes))
         }
-        described["nearest_trained"] = {name: _nearest(name, trained) for name in references}
+        described["nearest_trained"] = {n: _nearest(n, codes) for n, codes in trained.items()}
     return described
 
 

@@ -21,6 +21,12 @@ class SystemOutput:
     description: Mapping[str, Any]
     hypotheses: Mapping[str, Mapping[str, Hypothesis]]
 
+    def trained(self, language: str) -> list[str]:
+        """Training languages of what transcribed ``language``, its own fold's; empty if not known."""
+        folds = self.description.get("folds", ())
+        own = next((fold for fold in folds if language in fold["languages"]), self.description)
+        return list(own.get("trained") or ())
+
 
 def read_outputs(
     folder: Path, references: Mapping[str, Sequence[Utterance]]
@@ -46,16 +52,17 @@ def find_standings(
 ) -> dict[str, dict[str, Standing]]:
     """A system that names no training languages or backbone is grouped like the first that does."""
 
-    def first(key: str) -> Any:
-        named = (output.description.get(key) for output in outputs.values())
-        return next((value for value in named if value), None)
-
-    trained, backbone = first("trained"), first("backbone")
+    backbones = [output.description.get("backbone") for output in outputs.values()]
+    backbone = next(filter(None, backbones), None)
+    trained = {
+        language: next(filter(None, (o.trained(language) for o in outputs.values())), None)
+        for language in references
+    }
     return {
         name: {
             language: Standing.of(
                 language,
-                output.description.get("trained") or trained,
+                output.trained(language) or trained[language],
                 output.description.get("backbone") or backbone,
             )
             for language in references

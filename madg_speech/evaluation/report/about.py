@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from madg_speech.evaluation.report.parts import Part
+from madg_speech.evaluation.report.parts import Part, training_sets
 from madg_speech.evaluation.report.sheet import Cell, Column, Sheet, number
 
 
@@ -19,19 +19,21 @@ def system_sheet(part: Part) -> Sheet:
     rows = []
     for name in part.systems:
         about = part.results["systems"][name]["description"]
-        model = about.get("checkpoint") or about.get("model") or about.get("file") or "–"
+        folds = about.get("folds", (about,))
+        models = [f.get("checkpoint") or about.get("model") or f.get("file") or "–" for f in folds]
         backbone = (about.get("backbone"), about.get("backbone_revision"))
-        trained = about.get("trained") or ()
+        sizes = sorted({len(codes) for codes in training_sets(about)})
+        hashes = [str(fold["sha256"])[:12] for fold in folds if "sha256" in fold]
         rows.append(
             [
                 Cell(name),
                 Cell(" ".join(filter(None, (about["kind"], about.get("source"))))),
-                Cell(shorten(str(model))),
+                Cell(", ".join(dict.fromkeys(map(shorten, models)))),
                 Cell(" @ ".join(filter(None, backbone)) or "–"),
                 Cell(about.get("adapter_from") or about.get("mode") or "–"),
                 Cell(about.get("decoding", "–")),
-                number(len(trained), str(len(trained)) if trained else "–"),
-                Cell(str(about.get("sha256", "–"))[:12]),
+                number(sizes[0] if sizes else None, "–".join(map(str, sizes)) or "–"),
+                Cell(" ".join(hashes) or "–"),
             ]
         )  # fmt: skip
     return Sheet("Systems", columns, rows)

@@ -58,9 +58,11 @@ class Part:
         return None
 
     def trained(self) -> tuple[str, ...]:
-        """Training languages of the first system that names any."""
-        named = (self.results["systems"][s]["description"].get("trained") for s in self.systems)
-        return tuple(next((codes for codes in named if codes), ()))
+        """Training languages of the first system that names any, in whichever fold."""
+        described = (self.results["systems"][s]["description"] for s in self.systems)
+        named = (training_sets(about) for about in described)
+        found = next(filter(None, named), [])
+        return tuple(sorted({code for codes in found for code in codes}))
 
     def distance(self, system: str, language: str) -> float | None:
         """Typological distance to the nearest other training language; None where unknown.
@@ -78,6 +80,12 @@ class Part:
         groups = self.results["groups"][self.spellings[0]]
         others = [s for s in self.systems[1:] if "all" in groups.get(s, {})]
         return min(others, key=lambda s: groups[s]["all"]["all"]["cer"]["macro"], default=None)
+
+
+def training_sets(description: Mapping[str, Any]) -> list[Sequence[str]]:
+    """The training languages of a system, one list for each of its folds; empty if not known."""
+    folds = description.get("folds", (description,))
+    return [fold["trained"] for fold in folds if fold.get("trained")]
 
 
 def read_parts(paths: Sequence[Path]) -> list[Part]:

@@ -1,8 +1,9 @@
-"""Make ``madg_speech/evaluation/report/land.json`` from Natural Earth's countries (1:110 million).
+"""Makes ``land.json`` from Natural Earth's countries (1:110 million).
 
     pip download --no-deps "geopandas==0.14.4"
     unzip geopandas-0.14.4-py3-none-any.whl 'geopandas/datasets/naturalearth_lowres/*'
-    python tools/coastline.py geopandas/datasets/naturalearth_lowres/naturalearth_lowres.shp
+    python -m madg_speech.evaluation.report.coastline \
+        geopandas/datasets/naturalearth_lowres/naturalearth_lowres.shp
 
 Natural Earth is in the public domain (naturalearthdata.com/about/terms-of-use). Neighbouring countries
 share their border's points, so an edge that two countries have is no coast: what is left is chained
@@ -19,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 Point = tuple[float, float]
-TARGET = Path(__file__).parents[1] / "madg_speech" / "evaluation" / "report" / "land.json"
+TARGET = Path(__file__).with_name("land.json")
 SOUTHERNMOST = -60.0  # without Antarctica
 
 

@@ -22,7 +22,9 @@ from pydantic import (
 from madg_speech.errors import ConfigError
 
 LONGEST = 30.0  # seconds that a Whisper encoder takes
-SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
+SourceKind = Literal[
+    "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
+]
 TypologyName = Literal[
     "uriel",
     "syntax",
@@ -87,10 +89,29 @@ class TypologyConfig(Section):
         return {"name": given} if isinstance(given, str) else given
 
 
+class ShrinkConfig(Section):
+    """two-stage: less of the generated part for a language far from the trained ones."""
+
+    rule: Literal["none", "nearest", "gp"] = Field(
+        "none",
+        description="exp(-distance / scale) to the nearest trained language; or how much of a "
+        "Gaussian process' variance the trained languages explain.",
+    )
+    scale: float = Field(
+        0.1,
+        gt=0,
+        description="In shares of features; pretrain fits it on dev languages not trained on.",
+    )
+
+
 class SourceConfig(Section):
     """Where adapter weights come from."""
 
-    kind: SourceKind = Field("two-stage", description="none, static, madg, madg-ls or two-stage.")
+    kind: SourceKind = Field(
+        "two-stage",
+        description="none, static, static-wide (as many parameters as its rival), per-language, madg, "
+        "madg-ls or two-stage.",
+    )
     layers: tuple[int, ...] | None = Field(
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
@@ -107,6 +128,13 @@ class SourceConfig(Section):
     )
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: features dropped.")
     vector_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: whole vectors dropped.")
+    gate: bool = Field(
+        False, description="λ on a simplex: embedding_size basis adapters, mixed by a softmax."
+    )
+    shrink: ShrinkConfig = ShrinkConfig()
+    rival: Literal["madg", "madg-ls", "two-stage"] = Field(
+        "two-stage", description="static-wide: whose parameters it equals, at these same sizes."
+    )
 
 
 class DataConfig(Section):
@@ -185,6 +213,9 @@ class TrainingConfig(Section):
     learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
     warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
+    generator_weight_decay: float | None = Field(
+        None, ge=0, description="Of the generator's V and W; weight_decay when left out."
+    )
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     seed: int = Field(0, description="Batches, initialisation, dropout.")
     mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")

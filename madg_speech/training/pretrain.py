@@ -28,6 +28,7 @@ from madg_speech.training.run import (
     open_run,
     training_arguments,
 )
+from madg_speech.training.shrinkage import fit_shrinkage
 from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
 from madg_speech.typologies import settle_permutation
 
@@ -79,9 +80,12 @@ def pretrain(
         ),
         {name: training_group(name, train.languages) for name in scored},
         training.patience,
+        training.generator_weight_decay,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()
+    if dev and config.source.shrink.rule != "none":
+        fit_shrinkage(model, dev.table, trainer.data_collator)
     finished = run / "checkpoint"
     if trainer.is_world_process_zero():
         rates = dev_error_rates(model, dev.table, trainer.data_collator) if dev else {}
@@ -143,10 +147,12 @@ def _build_model(
 
 
 def start_from(model: AdaptedModel, folder: Path) -> None:
-    """Take head and adapters from a checkpoint; a static one fills the static part of two-stage.
+    """Take head and adapters from a checkpoint; the optimiser starts afresh.
+
+    A static one fills the static part of two-stage, or every row of per-language.
 
     Raises:
-        CheckpointError: its source is neither of the same kind nor static under two-stage.
+        CheckpointError: its source is neither of the same kind nor static under one of these.
     """
     kind, own = read_model_config(folder).source.kind, model.spec.source.kind
     state = read_weights(folder)
@@ -154,6 +160,12 @@ def start_from(model: AdaptedModel, folder: Path) -> None:
         state = {name.replace("source.", "source.static."): value for name, value in state.items()}
         fresh = model.trainable_state()
         state = {**{name: fresh[name] for name in fresh if name not in state}, **state}
+    elif (kind, own) == ("static", "per-language"):
+        rows = len(model.spec.languages)
+        state = {
+            name: value.expand(rows, *value.shape) if name.startswith("source.") else value
+            for name, value in state.items()
+        }
     elif kind != own:
         raise CheckpointError(f"init_from: {folder} has a {kind} source, this run a {own} one")
     model.load_trainable_state(state, str(folder))

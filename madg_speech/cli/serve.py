@@ -14,7 +14,7 @@ import typer
 
 from madg_speech.errors import ConfigError
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -53,8 +53,9 @@ def serve(
     Open the printed address: drop or record audio, choose a language, read, listen, download
     subtitles. Programs send audio to /v1/audio/transcriptions:
 
-    curl -F file=@talk.mp3 -F model=whisper-1 -F language=swh -F response_format=srt
-    http://127.0.0.1:8000/v1/audio/transcriptions
+    \b
+      curl http://127.0.0.1:8000/v1/audio/transcriptions \\
+        -F file=@talk.mp3 -F model=whisper-1 -F language=swh -F response_format=srt
 
     One recording is transcribed at a time, others wait. Nothing that is sent stays on disk. There
     are no passwords: to let others in, put a reverse proxy before it (docs/serve.md).

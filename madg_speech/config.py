@@ -192,6 +192,9 @@ class PretrainConfig(Section):
     """A whole `madg-speech pretrain` run."""
 
     objective: ObjectiveName = Field("ctc", description="ctc, best-rq or contrastive.")
+    vocabulary: Literal["romanized", "phones"] = Field(
+        "romanized", description="What CTC writes: Latin letters, or IPA as eSpeak NG has it."
+    )
     best_rq: BestRqConfig = BestRqConfig()
     contrastive: ContrastiveConfig = ContrastiveConfig()
     backbone: BackboneConfig = BackboneConfig()

@@ -49,7 +49,7 @@ def test_an_adapter_is_tuned_and_only_it(checkpoint: Path, manifest: Path, tmp_p
     assert (checkpoint / "model.safetensors").read_bytes() == before
     facts = json.loads((output / "adapter.json").read_text())
     assert set(facts) == {
-        "checkpoint", "language", "tune", "start", "minutes", "objective", "dev_cer_before",
+        "checkpoint", "language", "tune", "start", "minutes", "objective", "metric", "dev_cer_before",
         "dev_cer_after",
     }  # fmt: skip
     assert (facts["language"], facts["tune"], facts["start"]) == ("swh", "adapter", "generated")

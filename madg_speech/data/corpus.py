@@ -24,6 +24,10 @@ from madg_speech.errors import DataError, ManifestError
 from madg_speech.text.vocabulary import Vocabulary, ctc_frames_needed
 
 FORMAT = 2
+SILENT = {
+    "romanized": "whose text romanises to nothing",
+    "phones": "whose text eSpeak NG cannot say",
+}
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,13 @@ def _build(
     workers = min(os.cpu_count() or 1, 8) if len(kept) > 2000 else None
     table = Dataset.from_list([_row(utterance) for utterance in kept])
     if kept:
-        table = table.map(_label, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers)
-        reasons = [None if vocabulary is None else _misfit(row, front_end) for row in table]
+        table = table.map(
+            _label, batched=True, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers
+        )
+        reasons = [
+            None if vocabulary is None else _misfit(row, vocabulary.kind, front_end)
+            for row in table
+        ]
         for row_id, reason in zip(table["id"], reasons, strict=True):
             if reason:
                 left_out.setdefault(reason, []).append(row_id)
@@ -158,16 +167,16 @@ def _row(u: Utterance) -> dict[str, Any]:
     }
 
 
-def _label(row: dict[str, Any], vocabulary: Vocabulary | None) -> dict[str, Any]:
-    labels: list[int] = []
+def _label(rows: dict[str, list[Any]], vocabulary: Vocabulary | None) -> dict[str, list[Any]]:
+    labels: list[list[int]] = [[] for _ in rows["id"]]
     if vocabulary is not None:
-        labels = vocabulary.encode(vocabulary.transcript(row["text"], row["lang"]))
-    return {"labels": labels, "audio_hash": audio_hash(Path(row["audio"]))}
+        labels = [vocabulary.encode(t) for t in vocabulary.transcripts(rows["text"], rows["lang"])]
+    return {"labels": labels, "audio_hash": [audio_hash(Path(path)) for path in rows["audio"]]}
 
 
-def _misfit(row: dict[str, Any], front_end: FrontEnd) -> str | None:
+def _misfit(row: dict[str, Any], kind: str, front_end: FrontEnd) -> str | None:
     if not row["labels"]:
-        return "whose text romanises to nothing"
+        return SILENT[kind]
     if ctc_frames_needed(row["labels"]) > front_end.frames(int(row["seconds"] * SAMPLE_RATE)):
         return "with more text than CTC frames"
     return None

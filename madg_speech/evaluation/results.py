@@ -18,6 +18,7 @@ from madg_speech.evaluation.decode import DESCRIPTION
 from madg_speech.evaluation.folder import HYPOTHESES, LEAKS, RESULTS, read_references
 from madg_speech.evaluation.hypotheses import Hypothesis, read_hypotheses
 from madg_speech.evaluation.score import (
+    RATES,
     LanguageScores,
     References,
     Spelling,
@@ -33,6 +34,12 @@ from madg_speech.text.normalize import NORMALIZERS
 from madg_speech.typology import nearest, observed_share
 
 FORMAT = 1
+# What can be scored in a script: native text can be romanised; phones are neither.
+SPELLABLE = {
+    "romanized": ("romanized", "native"),
+    "native": ("native",),
+    "phones": ("phones",),
+}
 PACKAGES = (
     "madg-speech",
     "jiwer",
@@ -93,12 +100,12 @@ def score_folder(folder: Path, scoring: Scoring, command: Sequence[str] = ()) ->
         "comparisons": {},
     }
     standings = _standings(outputs, references)
-    scripts: tuple[Script, ...] = ("romanized", "native")
+    scripts: tuple[Script, ...] = ("romanized", "native", "phones")
     for script in scripts:
         inside = {
             name: output
             for name, output in outputs.items()
-            if script == "romanized" or output.description["script"] == "native"
+            if output.description["script"] in SPELLABLE[script]
         }
         if inside:
             spelling = Spelling(script, NORMALIZERS[scoring.normalizer])
@@ -279,6 +286,7 @@ def _settings(scoring: Scoring) -> dict[str, Any]:
     return asdict(scoring) | {
         "normalizer": NORMALIZERS[scoring.normalizer].label,
         "romanizer": f"uroman {version('uroman')}, reduced to [a-z' ]",
+        "rates": {script: {"cer": one, "wer": other} for script, (one, other) in RATES.items()},
         "aggregation": "errors pooled over a language's utterances, macro mean over languages; "
         "utterance_mean: mean of the utterances' own rates (ML-SUPERB 2.0)",
         "intervals": "95 % percentile bootstrap over utterances; over groups also over clades",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from madg_speech.adapters import AdapterWeights
     from madg_speech.model import AdaptedModel
 
-Script = Literal["romanized", "native"]
+Script = Literal["romanized", "native", "phones"]
 ADAPTERS = ("generated", "none", "nearest", "mean")
 
 
@@ -34,7 +34,7 @@ class System(Protocol):
     def describe(self) -> dict[str, Any]:
         """What made its hypotheses, as JSON: hypotheses of another description are not resumed.
 
-        ``script`` ("romanized" or "native") tells how its output is spelt, ``trained`` lists its
+        ``script`` ("romanized", "native" or "phones") tells how its output is spelt, ``trained`` lists its
         training languages if they are known, ``backbone`` names what it stands on.
         """
 
@@ -54,17 +54,29 @@ class CheckpointSystem:
         adapter_from: whose adapter an utterance gets: ``generated``, its language's own; ``none``;
             ``nearest``, that of the typologically nearest other training language; ``mean``, that of
             the training languages' mean vector; or a language, the same for all.
+        masked: decode only phones of the language's own inventory.
 
     Raises:
         UnknownLanguageError: ``adapter_from`` is neither a control nor a language.
         ConfigError: the checkpoint cannot do that.
     """
 
-    def __init__(self, model: AdaptedModel, folder: Path, adapter_from: str = "generated"):
+    def __init__(
+        self,
+        model: AdaptedModel,
+        folder: Path,
+        adapter_from: str = "generated",
+        masked: bool = False,
+    ):
         self.model = model
+        self.masked = masked
         self.folder = folder
         self.chosen = adapter_from if adapter_from in ADAPTERS else resolve(adapter_from).iso
-        self.name = f"{_label(folder)}.{self.chosen}"
+        self.name = f"{_label(folder)}.{self.chosen}" + ("-inventory" if masked else "")
+        if masked and model.vocabulary.kind != "phones":
+            raise ConfigError(
+                f"--inventory masks phones; {folder} writes {model.vocabulary.kind} text: leave it out"
+            )
         self.max_seconds = model.backbone.max_seconds
         self._mean: AdapterWeights | None = None
         if self.chosen == "mean":
@@ -85,8 +97,8 @@ class CheckpointSystem:
             "backbone": spec.backbone.name,
             "backbone_revision": spec.backbone.revision,
             "adapter_from": self.chosen,
-            "decoding": "greedy CTC",
-            "script": "romanized",
+            "decoding": "greedy CTC" + (", masked by inventory" if self.masked else ""),
+            "script": self.model.vocabulary.kind,
             "trained": list(spec.languages),
         }
 
@@ -104,13 +116,19 @@ class CheckpointSystem:
 
         rows = [self.condition(language)] * len(waveforms)
         scores, lengths = self.model.log_probs(waveforms, rows, self._mean)
+        if self.masked:
+            from madg_speech.decoding.inventory import mask_inventory
+
+            scores = mask_inventory(scores, self.model.vocabulary, language)
         return greedy_decode(scores, lengths, self.model.vocabulary)
 
 
 def load_checkpoint_systems(
-    folder: Path, adapters: Sequence[str], device: str | None
+    folder: Path, adapters: Sequence[str], device: str | None, inventory: bool = False
 ) -> list[CheckpointSystem]:
     """One model, one system for each entry of ``adapters``; ``default`` is the package's checkpoint.
+
+    With ``inventory`` each also once masked by the language's inventory of phones.
 
     Raises:
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
@@ -121,7 +139,11 @@ def load_checkpoint_systems(
 
     folder = checkpoint_folder(folder)
     model = load(folder, device=device).model
-    return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
+    return [
+        CheckpointSystem(model, folder, adapter, masked)
+        for adapter in dict.fromkeys(adapters)
+        for masked in ((False, True) if inventory else (False,))
+    ]
 
 
 def checkpoint_hash(folder: Path) -> str:

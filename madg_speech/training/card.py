@@ -10,12 +10,17 @@ from madg_speech.model import ModelConfig
 
 TRAINED = {
     "ctc": "CTC over {} languages, romanised output.",
+    "phones": "CTC over {} languages, IPA output (eSpeak NG's, plain segments).",
     "best-rq": "Adapters pretrained without text over {} languages by masked prediction of "
     "random-projection targets (BEST-RQ): a start for CTC, no transcriber.",
     "contrastive": "Adapters pretrained without text over {} languages by wav2vec 2.0's contrastive "
     "objective: a start for CTC, no transcriber.",
 }
-SCORED = {"cer": "CER (romanised, greedy, pooled)", "loss": "loss (nats a masked frame)"}
+SCORED = {
+    "cer": "CER (romanised, greedy, pooled)",
+    "per": "PER (greedy, pooled)",
+    "loss": "loss (nats a masked frame)",
+}
 
 
 def training_card(
@@ -37,7 +42,7 @@ def training_card(
     lines = [
         f"# {model.source.kind} adapters for {model.backbone.name}",
         "",
-        f"{TRAINED[config.objective].format(len(model.languages))} Trained by madg-speech; the "
+        f"{TRAINED[_trained_for(config)].format(len(model.languages))} Trained by madg-speech; the "
         "backbone is named in config.json, not copied.",
         "",
         "| source | licence | languages | hours |",
@@ -62,3 +67,8 @@ def training_card(
             cells = " | ".join(f"{values[name]:.3f}" for values in dev_scores.values())
             lines.append(f"| {name} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def _trained_for(config: PretrainConfig) -> str:
+    phones = config.objective == "ctc" and config.vocabulary == "phones"
+    return "phones" if phones else config.objective

@@ -47,7 +47,7 @@ def pretrain(
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
-    vocabulary = Vocabulary.romanized() if config.objective == "ctc" else None
+    vocabulary = Vocabulary.of_kind(config.vocabulary) if config.objective == "ctc" else None
     backbone = load_backbone(config.backbone.name, config.backbone.revision)
     if training.augment.spec_augment and not backbone.front_end.spectral:
         raise ConfigError(

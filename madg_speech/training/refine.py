@@ -50,7 +50,7 @@ from madg_speech.training.run import (
     training_arguments,
 )
 from madg_speech.training.setup import BEST_RQ, prediction_collator
-from madg_speech.training.trainer import CTC, SpeechTrainer
+from madg_speech.training.trainer import CTC, PHONE_CTC, SpeechTrainer
 
 ADAPTER, FACTS = "adapter.safetensors", "adapter.json"
 Tune = Literal["adapter", "lambda"]
@@ -105,17 +105,20 @@ def refine(
         ManifestError, CheckpointError, BackboneError: as their names say.
     """
     PartialState(cpu=device == "cpu")
-    objective = CTC if config.objective == "ctc" else BEST_RQ
-    metric = objective.metric
     facts = output / FACTS
     run = output / "run"
     checkpoint = open_run(run, config, resume)
     if facts.is_file():
         known = json.loads(facts.read_text(encoding="utf-8"))
+        metric = known["metric"]
         scored = [known[f"dev_{metric}_{when}"] for when in ("before", "after")]
         return Refined(output, metric, *scored)
     set_seed(config.seed)
     model = _load(config)
+    objective = BEST_RQ
+    if model.vocabulary is not None:
+        objective = PHONE_CTC if model.vocabulary.kind == "phones" else CTC
+    metric = objective.metric
     language, start = choose_start(config, model)
     train, dev = load_minutes(
         config.manifests, config.dev, language, model.vocabulary, model.backbone
@@ -166,6 +169,7 @@ def refine(
             "start": start,
             "minutes": round(sum(train.table["seconds"]) / 60, 2),
             "objective": config.objective,
+            "metric": metric,
             f"dev_{metric}_before": round(before, 4),
             f"dev_{metric}_after": round(after, 4),
         }

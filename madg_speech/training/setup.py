@@ -26,7 +26,7 @@ from madg_speech.objectives.scores import masked_scores
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.run import fill_views
-from madg_speech.training.trainer import CTC, Objective
+from madg_speech.training.trainer import CTC, PHONE_CTC, Objective
 
 BEST_RQ = Objective(prediction_loss, masked_scores, "loss")
 
@@ -90,7 +90,7 @@ def start_from(model: AdaptedEncoder, folder: Path) -> None:
 def build_objective(config: PretrainConfig) -> Objective:
     """What the trainer minimises and scores by."""
     if config.objective == "ctc":
-        return CTC
+        return PHONE_CTC if config.vocabulary == "phones" else CTC
     if config.objective == "best-rq":
         return BEST_RQ
     from madg_speech.objectives.contrastive import contrastive_loss

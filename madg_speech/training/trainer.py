@@ -27,7 +27,7 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.metrics.error_rate import cer
+from madg_speech.metrics.error_rate import cer, per
 from madg_speech.model import WEIGHTS, AdaptedEncoder, AdaptedModel
 from madg_speech.objectives.ctc import IGNORED, ctc_loss
 from madg_speech.training.progress import ProgressLines
@@ -200,7 +200,10 @@ class SpeechTrainer(Trainer):
 def dev_error_rates(
     model: AdaptedModel, table: Any, collator: Any, rows_per_batch: int = 32
 ) -> dict[str, float]:
-    """CER of each language in ``table`` by greedy decoding, references being the labels."""
+    """Error rate of each language in ``table`` by greedy decoding, references being the labels.
+
+    CER; of a vocabulary of phones PER.
+    """
     order = sorted(range(len(table)), key=table["seconds"].__getitem__)
     said: dict[str, tuple[list[str], list[str]]] = {}
     for start in range(0, len(order), rows_per_batch):
@@ -213,11 +216,15 @@ def dev_error_rates(
             references, hypotheses = said.setdefault(language, ([], []))
             references.append(spell(model, ids))
             hypotheses.append(text)
-    return {language: cer(*pair).rate for language, pair in said.items()}
+    rate = per if model.vocabulary.kind == "phones" else cer
+    return {language: rate(*pair).rate for language, pair in said.items()}
 
 
 CTC = Objective(
     ctc_loss, lambda model, table, collator: {"cer": dev_error_rates(model, table, collator)}, "cer"
+)
+PHONE_CTC = Objective(
+    ctc_loss, lambda model, table, collator: {"per": dev_error_rates(model, table, collator)}, "per"
 )
 
 

@@ -233,7 +233,7 @@ class AdaptedModel(AdaptedEncoder):
                 f"`pretrain` and `init_from: {folder}`"
             )
         encoder = load_encoder(config, folder, backbone)
-        source = build_source(config.source, config.hidden_size, config.layers)
+        source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
         return model.eval()

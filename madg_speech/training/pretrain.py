@@ -56,7 +56,8 @@ def pretrain(
         )
     train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
-    model = build_model(config, backbone, vocabulary, train.languages)
+    scored = dev.languages if dev else []
+    model = build_model(config, backbone, vocabulary, train.languages, scored)
     objective = build_objective(config)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
@@ -69,7 +70,7 @@ def pretrain(
         train,
         dev,
         build_collator(config, model, train, cache),
-        {name: training_group(name, train.languages) for name in (dev.languages if dev else [])},
+        {name: training_group(name, train.languages) for name in scored},
         training.patience,
         objective,
     )

@@ -185,7 +185,7 @@ def _load(config: RefineConfig) -> AdaptedEncoder:
         return AdaptedModel.from_pretrained(folder)
     spec = read_model_config(folder)
     encoder = load_encoder(spec, folder)
-    source = build_source(spec.source, spec.hidden_size, spec.layers)
+    source = build_source(spec.source, spec.hidden_size, spec.layers, spec.languages)
     state = read_weights(folder)
     pretrained = spec.objective == "best-rq"
     codes, size = config.best_rq.codes, config.best_rq.code_size

@@ -52,9 +52,12 @@ def open_run(run: Path, config: Section, resume: bool) -> Path | None:
         raise ConfigError(f"{run} holds no run to resume")
     if not described.exists():
         return None  # killed while the manifests were read
-    before = json.loads(described.read_text())["config"]
-    now = json.loads(config.model_dump_json())
-    changed = [key for key in now if now[key] != before.get(key)]
+    begun = json.loads(described.read_text())["config"]
+    # What an older version could not say yet has its default.
+    before, now = type(config).model_validate(begun), config
+    changed = [
+        key for key in type(config).model_fields if getattr(now, key) != getattr(before, key)
+    ]
     if changed:
         raise ConfigError(f"{run} was started with another {', '.join(changed)}: see {described}")
     if PartialState().is_main_process:

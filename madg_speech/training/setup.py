@@ -27,6 +27,7 @@ from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.run import fill_views
 from madg_speech.training.trainer import CTC, PHONE_CTC, Objective
+from madg_speech.typologies import settle_permutation
 
 BEST_RQ = Objective(prediction_loss, masked_scores, "loss")
 
@@ -36,21 +37,24 @@ def build_model(
     backbone: Backbone,
     vocabulary: Vocabulary | None,
     languages: Sequence[str],
+    scored: Sequence[str] = (),
 ) -> AdaptedEncoder:
-    """The model to train, with what ``init_from`` gives it.
+    """The model to train on ``languages`` and score on others, with what ``init_from`` gives it.
 
     Raises:
         ConfigError, CheckpointError, BackboneError: parts that do not fit together.
     """
+    settled = settle_permutation(config.source.typology, [*languages, *scored])
+    asked = config.source.model_copy(update={"typology": settled})
     described = ModelConfig(
         backbone=config.backbone,
         hidden_size=backbone.hidden_size,
         layers=len(backbone.layers),
-        source=config.source,
+        source=asked,
         objective=config.objective,
         languages=tuple(languages),
     )
-    source = build_source(config.source, backbone.hidden_size, len(backbone.layers), languages)
+    source = build_source(asked, backbone.hidden_size, len(backbone.layers), languages)
     model: AdaptedEncoder
     if config.objective == "best-rq":
         codes, size = config.best_rq.codes, config.best_rq.code_size

@@ -1,4 +1,4 @@
-"""AdaptedModel: a frozen backbone, a source of adapter weights and a CTC head."""
+"""A frozen backbone with a source of adapter weights, and what is put on top of it: a CTC head."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone
 from madg_speech.cache import atomic_path
-from madg_speech.config import BackboneConfig, Section, SourceConfig
+from madg_speech.config import BackboneConfig, ObjectiveName, Section, SourceConfig
 from madg_speech.errors import CheckpointError
 from madg_speech.injection import Injection
 from madg_speech.sources import build_source
@@ -36,38 +36,29 @@ class ModelConfig(Section):
     hidden_size: int
     layers: int
     source: SourceConfig
+    objective: ObjectiveName = Field("ctc", description="What the source was trained for.")
     languages: tuple[str, ...] = Field((), description="ISO 639-3 codes trained on.")
     expected_cer: dict[str, float] = Field(
         default_factory=dict, description="Measured CER per group: trained, clade, unrelated."
     )
 
 
-class AdaptedModel(nn.Module):
-    """A frozen backbone with adapters from ``source`` in its upper layers, and a linear CTC head.
+class AdaptedEncoder(nn.Module):
+    """A frozen backbone with adapters from ``source`` in its upper layers; objectives add a head.
 
     Args:
         backbone: frozen encoder.
         source: where adapter weights come from; None for no adapters at all.
-        vocabulary: output symbols; index 0 is the blank.
         config: what is written to ``config.json``.
-        mask_time: share of frames set to zero below the first adapter while training.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        source: Any,
-        vocabulary: Vocabulary,
-        config: ModelConfig,
-        mask_time: float = 0.0,
-    ):
+    vocabulary: Vocabulary | None = None
+
+    def __init__(self, backbone: Backbone, source: Any, config: ModelConfig):
         super().__init__()
         self.backbone = backbone
         self.source = source
-        self.head = nn.Linear(backbone.hidden_size, vocabulary.size)
-        self.vocabulary = vocabulary
         self.spec = config
-        self.mask_time = mask_time
         adapted = source.shape.layers if source is not None else ()
         self.injection = Injection(backbone.placements, adapted)
         # Everything below the first adapter is a fixed function of the audio: it can be cached.
@@ -76,7 +67,7 @@ class AdaptedModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.head.weight.device
+        return next(self.backbone.parameters()).device
 
     def prefix(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frozen layers below the first adapter: hidden [B, T, H] and lengths in encoder frames."""
@@ -84,35 +75,24 @@ class AdaptedModel(nn.Module):
             hidden, frames = self.backbone.embed(features, lengths)
             return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
 
-    def forward(
+    def adapted_layers(
         self,
+        hidden: Tensor,
         lengths: Tensor,
         languages: Sequence[str | None],
-        features: Tensor | None = None,
-        hidden: Tensor | None = None,
         adapter: AdapterWeights | None = None,
-    ) -> dict[str, Tensor]:
-        """CTC logits of a batch whose rows may be of different languages.
-
-        Args:
-            lengths: [B], along ``features`` or, with ``hidden``, in encoder frames.
-            languages: ISO 639-3 code per row; None for no adapter.
-            features: the front end's inputs, log-mel [B, mel, T] or waveforms [B, T]; or
-            hidden: [B, T, H], what :meth:`prefix` returned (a cached prefix).
-            adapter: weights of one language, used in place of the source's in every row that names
-                a language.
-
-        Returns:
-            logits [B, T, V] and lengths [B] in encoder frames.
-        """
-        if hidden is None:
-            assert features is not None
-            hidden, lengths = self.prefix(features, lengths)
-        if self.training and self.mask_time:
-            hidden = mask_spans(hidden, lengths, self.mask_time)
+    ) -> Tensor:
+        """The layers from the first adapter to the top, [B, T, H], on what :meth:`prefix` returned."""
         with self.injection.use(self.adapters_for(languages, adapter)):
             hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
-        return {"logits": self.head(self.backbone.finish(hidden)), "lengths": lengths}
+        return self.backbone.finish(hidden)
+
+    def at_step(self, step: int) -> None:
+        """Follow a schedule of the objective's own; called before each training step."""
+
+    def readings(self) -> dict[str, float]:
+        """What a training log says beside the loss."""
+        return {}
 
     def adapters_for(
         self, languages: Sequence[str | None], adapter: AdapterWeights | None = None
@@ -127,20 +107,8 @@ class AdaptedModel(nn.Module):
             weights, [-1 if language is None else place[language] for language in languages]
         )
 
-    @torch.inference_mode()
-    def log_probs(
-        self,
-        waveforms: Sequence[np.ndarray],
-        languages: Sequence[str | None],
-        adapter: AdapterWeights | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """CTC log probabilities [B, T, V] (float32) of 16 kHz waveforms, and frame counts [B]."""
-        features, lengths = self.backbone.features(waveforms)
-        output = self(lengths, languages, features=features, adapter=adapter)
-        return output["logits"].float().log_softmax(-1), output["lengths"]
-
     def trainable_state(self) -> dict[str, Tensor]:
-        """Everything but the backbone: the source and the head."""
+        """Everything but the backbone: the source, and the head of the objective."""
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith("backbone.")}
 
@@ -176,30 +144,116 @@ class AdaptedModel(nn.Module):
             draft.mkdir()
             save_file(state, draft / WEIGHTS)
             (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
-            self.vocabulary.save(draft / VOCABULARY)
+            if self.vocabulary is not None:
+                self.vocabulary.save(draft / VOCABULARY)
             (draft / CARD).write_text(card)
+
+
+class AdaptedModel(AdaptedEncoder):
+    """An adapted encoder with a linear CTC head.
+
+    Args:
+        backbone: frozen encoder.
+        source: where adapter weights come from; None for no adapters at all.
+        vocabulary: output symbols; index 0 is the blank.
+        config: what is written to ``config.json``.
+        mask_time: share of frames set to zero below the first adapter while training.
+    """
+
+    vocabulary: Vocabulary
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        source: Any,
+        vocabulary: Vocabulary,
+        config: ModelConfig,
+        mask_time: float = 0.0,
+    ):
+        super().__init__(backbone, source, config)
+        self.head = nn.Linear(backbone.hidden_size, vocabulary.size)
+        self.vocabulary = vocabulary
+        self.mask_time = mask_time
+
+    def forward(
+        self,
+        lengths: Tensor,
+        languages: Sequence[str | None],
+        features: Tensor | None = None,
+        hidden: Tensor | None = None,
+        adapter: AdapterWeights | None = None,
+    ) -> dict[str, Tensor]:
+        """CTC logits of a batch whose rows may be of different languages.
+
+        Args:
+            lengths: [B], along ``features`` or, with ``hidden``, in encoder frames.
+            languages: ISO 639-3 code per row; None for no adapter.
+            features: the front end's inputs, log-mel [B, mel, T] or waveforms [B, T]; or
+            hidden: [B, T, H], what :meth:`prefix` returned (a cached prefix).
+            adapter: weights of one language, used in place of the source's in every row that names
+                a language.
+
+        Returns:
+            logits [B, T, V] and lengths [B] in encoder frames.
+        """
+        if hidden is None:
+            assert features is not None
+            hidden, lengths = self.prefix(features, lengths)
+        if self.training and self.mask_time:
+            hidden = mask_spans(hidden, lengths, self.mask_time)
+        states = self.adapted_layers(hidden, lengths, languages, adapter)
+        return {"logits": self.head(states), "lengths": lengths}
+
+    @torch.inference_mode()
+    def log_probs(
+        self,
+        waveforms: Sequence[np.ndarray],
+        languages: Sequence[str | None],
+        adapter: AdapterWeights | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """CTC log probabilities [B, T, V] (float32) of 16 kHz waveforms, and frame counts [B]."""
+        features, lengths = self.backbone.features(waveforms)
+        output = self(lengths, languages, features=features, adapter=adapter)
+        return output["logits"].float().log_softmax(-1), output["lengths"]
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> AdaptedModel:
         """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
 
         Raises:
-            CheckpointError: a file is missing or broken, or the backbone has another shape.
+            CheckpointError: a file is missing or broken, the backbone has another shape, or the
+                checkpoint was trained for another objective than CTC.
             BackboneError: the backbone cannot be found.
         """
         folder = Path(folder)
         config = read_model_config(folder)
-        chosen = backbone or config.backbone.name
-        encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
-        if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
+        if config.objective != "ctc":
             raise CheckpointError(
-                f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
-                f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
+                f"{folder} was trained for {config.objective} and has no CTC head: give it one with "
+                f"`pretrain` and `init_from: {folder}`"
             )
+        encoder = load_encoder(config, folder, backbone)
         source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
         return model.eval()
+
+
+def load_encoder(config: ModelConfig, folder: Path, backbone: str | None = None) -> Backbone:
+    """The backbone of the checkpoint in ``folder``, or ``backbone`` in its place.
+
+    Raises:
+        CheckpointError: the backbone has another shape.
+        BackboneError: the backbone cannot be found.
+    """
+    chosen = backbone or config.backbone.name
+    encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
+    if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
+        raise CheckpointError(
+            f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
+            f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
+        )
+    return encoder
 
 
 def checkpoint_folder(name: Path | str) -> Path:

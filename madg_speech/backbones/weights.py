@@ -7,10 +7,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from madg_speech.backbones import wheels
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.errors import BackboneError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HUB_SECONDS = 2.0
 CONFIG = "config.json"
@@ -73,6 +77,25 @@ def backbone_folder(name: str, revision: str | None = None) -> Path:
             "or set MADG_CACHE to another folder"
         ) from reason
     return converted
+
+
+def read_tensors(folder: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Tensors of a folder of weights whose names begin with one of ``prefixes``, in float32.
+
+    transformers leaves out what its bare encoder has no place for, such as a quantiser.
+    """
+    import torch
+    from safetensors import safe_open
+
+    found: dict[str, Tensor] = {}
+    if (folder / PICKLE).is_file() and not list(folder.glob("model*.safetensors")):
+        state = torch.load(folder / PICKLE, map_location="cpu", weights_only=True)
+        found = {name: value for name, value in state.items() if name.startswith(prefixes)}
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, "pt") as tensors:
+            wanted = [name for name in tensors.keys() if name.startswith(prefixes)]  # noqa: SIM118
+            found |= {name: tensors.get_tensor(name) for name in wanted}
+    return {name: value.float() for name, value in found.items()}
 
 
 def _missing(folder: Path) -> list[str]:

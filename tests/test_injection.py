@@ -82,7 +82,7 @@ def test_captured_hidden_states_are_the_adapted_ones(model: AdaptedModel) -> Non
     features, lengths = mel(30)
     seen: list[torch.Tensor] = []
     last = model.backbone.layers[-1]
-    handle = last.register_forward_hook(lambda *call: seen.append(call[2]))
+    last.register_forward_hook(lambda *call: seen.append(call[2]))
     # a hook registered after ours sees the adapted output too
     with model.injection.use(model.adapters_for(["swh"])):
         hidden, frames = model.backbone.embed(features, lengths)

@@ -122,6 +122,12 @@ def _filter_bank(n_mels: int) -> npt.NDArray[np.float32]:
     from torchaudio.functional import melscale_fbanks
 
     filters = melscale_fbanks(
-        WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+        WINDOW // 2 + 1,
+        0.0,
+        SAMPLE_RATE / 2,
+        n_mels,
+        SAMPLE_RATE,
+        norm="slaney",
+        mel_scale="slaney",
     )
     return np.ascontiguousarray(filters.T.numpy(), dtype=np.float32)

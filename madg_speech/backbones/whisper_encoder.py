@@ -88,7 +88,9 @@ class WhisperEncoder(nn.Module):
         self.shape = shape
         self.conv1 = nn.Conv1d(shape.num_mel_bins, shape.d_model, 3, padding=1)
         self.conv2 = nn.Conv1d(shape.d_model, shape.d_model, 3, stride=2, padding=1)
-        self.embed_positions = nn.Embedding(shape.max_source_positions, shape.d_model)
+        # from_pretrained: the random start of an Embedding on "meta" would import torch's compiler.
+        places = torch.empty(shape.max_source_positions, shape.d_model)
+        self.embed_positions = nn.Embedding.from_pretrained(places)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.encoder_layers))
         self.layer_norm = nn.LayerNorm(shape.d_model)
 
@@ -104,15 +106,21 @@ class WhisperEncoder(nn.Module):
         if activation != "gelu":
             raise BackboneError(f"{folder / CONFIG}: activation {activation!r}; Whisper's is gelu")
         try:
-            shape = WhisperShape(**{field.name: int(config[field.name]) for field in fields(WhisperShape)})
+            shape = WhisperShape(
+                **{field.name: int(config[field.name]) for field in fields(WhisperShape)}
+            )
         except KeyError as missing:
             raise BackboneError(f"{folder / CONFIG} does not say {missing}") from None
         with torch.device("meta"):  # no random weights that are then overwritten
             encoder = cls(shape)
         state = read_tensors(folder, ("encoder.", "model.encoder."))
         try:
-            encoder.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
+            encoder.load_state_dict(
+                {name: value.float() for name, value in state.items()}, assign=True
+            )
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
-            raise BackboneError(f"{folder}: no Whisper encoder that fits its {CONFIG}: {reason}") from None
+            raise BackboneError(
+                f"{folder}: no Whisper encoder that fits its {CONFIG}: {reason}"
+            ) from None
         return encoder

@@ -42,7 +42,9 @@ def encoder(seconds: float) -> WhisperEncoder:
 def adapted(plain: WhisperEncoder, layers: tuple[int, ...], kind: str) -> AdaptedModel:
     """Ours around an encoder: bottleneck 32, all tensors away from zero."""
     ours = OurEncoder(
-        WhisperShape(**BASE, num_mel_bins=80, max_source_positions=plain.config.max_source_positions)
+        WhisperShape(
+            **BASE, num_mel_bins=80, max_source_positions=plain.config.max_source_positions
+        )
     )
     ours.load_state_dict(plain.state_dict())
     backbone = WhisperBackbone(ours, "whisper-base shape")

@@ -1,4 +1,4 @@
-"""`transcribe` on a Ray cluster: files are the items of a Ray Data set, each worker has the model in memory.
+"""`transcribe` on a Ray cluster: files are rows of a Ray Data set, each worker has the model in memory.
 
 Workers write the transcripts themselves, each file whole or not at all, so folder and recordings must be
 on storage that all machines share. What a killed worker had not finished Ray gives to another: writing a
@@ -18,7 +18,8 @@ from madg_speech.transcript import Failure
 from madg_speech.worklist import write_transcript
 from madg_speech.writers import Format
 
-FILES_PER_TASK = 16  # so that short files of like length share a batch
+FILES_PER_TASK = 16  # at most: short files of like length share a batch
+TASKS_PER_WORKER = 4  # at least, where there are files enough: all are done at about the same time
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ def transcribe_on_ray(
         for source, paths in targets.items()
     ]
     given = {str(source.absolute()): source for source in targets}
-    per_task = max(1, min(FILES_PER_TASK, len(rows) // most))
+    per_task = max(1, min(FILES_PER_TASK, len(rows) // (most * TASKS_PER_WORKER)))
     done = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // per_task)).map_batches(
         _Worker,
         fn_constructor_args=(request,),
         batch_size=per_task,
-        concurrency=(1, min(most, len(rows))),
+        concurrency=min(most, len(rows)),
         num_cpus=1,
         num_gpus=1 if gpu else 0,
     )

@@ -24,7 +24,7 @@ class Request:
     """Options of :meth:`madg_speech.transcribe.Transcriber.transcribe_many` and of what it needs.
 
     Attributes:
-        langs: codes or names; of several the best-scoring one of each file; ``auto`` alone: what Whisper hears.
+        langs: codes or names; of several the best-scoring one; ``auto`` alone: what Whisper hears.
         checkpoint: ``default`` or a folder; None: what ``adapter`` was refined from.
         backbone: folder or hub id in place of the checkpoint's.
         device: found when left out.

@@ -1,8 +1,8 @@
 """Whisper's encoder with nothing around it: parameters named, and computed with, as transformers has them.
 
-transformers' own class brings seconds of imports (distributed training, losses, compilers) that reading a
-recording has no use for. Architecture: Radford et al. 2022 (arXiv 2212.04356), section 2.2: two convolutions,
-sinusoidal positions, pre-norm transformer layers, keys without bias. The results are bit-identical.
+transformers' own class brings seconds of imports (distributed training, losses, compilers) that nobody needs
+to transcribe. Radford et al. 2022 (arXiv 2212.04356), section 2.2: two convolutions, sinusoidal positions,
+pre-norm transformer layers, keys without bias. The results are bit-identical.
 """
 
 from __future__ import annotations

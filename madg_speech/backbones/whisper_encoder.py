@@ -1,7 +1,7 @@
 """Whisper's encoder with nothing around it: parameters named, and computed with, as transformers has them.
 
-transformers' own class brings seconds of imports (distributed training, losses, compilers) that nobody needs
-to transcribe. Radford et al. 2022 (arXiv 2212.04356), section 2.2: two convolutions, sinusoidal positions,
+transformers' own class brings seconds of imports (distributed training, losses, compilers) that nobody
+needs to transcribe. Radford et al. 2022 (arXiv 2212.04356), section 2.2: two convolutions, sinusoidal positions,
 pre-norm transformer layers, keys without bias. The results are bit-identical.
 """
 

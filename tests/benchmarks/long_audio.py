@@ -28,9 +28,9 @@ GOAL = 1.5  # GB
 PAUSE = np.zeros(SAMPLE_RATE // 2, np.float32)
 
 
-def recordings(data: Path) -> Iterator[Path]:
+def recordings(data: Path, languages: str = "*") -> Iterator[Path]:
     """Files of all languages in turn, so that no language stands alone at an end."""
-    manifests = sorted(data.glob("speech/*/*.jsonl"))
+    manifests = sorted(data.glob(f"speech/{languages}/*.jsonl"))
     rows = [[row.audio for row in read_manifest(path)] for path in manifests]
     return (path for path in chain.from_iterable(zip_longest(*rows)) if path is not None)
 

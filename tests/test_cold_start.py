@@ -35,7 +35,15 @@ def test_transcribing_with_whisper_imports_little(model: AdaptedModel, tmp_path:
     model.save_pretrained(tmp_path / "c")
     soundfile.write(tmp_path / "talk.wav", speak("bado kuku"), 16000)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, tmp_path / "talk.wav", "-lswh", "--checkpoint", tmp_path / "c"],
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            tmp_path / "talk.wav",
+            "-lswh",
+            "--checkpoint",
+            tmp_path / "c",
+        ],
         capture_output=True,
         text=True,
         check=False,

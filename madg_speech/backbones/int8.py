@@ -71,7 +71,7 @@ def to_int8(backbone: Backbone) -> None:
         raise ConfigError(
             "--precision int8 is for CPUs; on a GPU leave it out, or give --device cpu"
         )
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         raise ConfigError(
             "--precision int8 needs a PyTorch with oneDNN (x86-64 wheels have it); float32 always works"
         )

@@ -97,7 +97,7 @@ def read_tensors(folder: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
                 read, names = stored.__getitem__, list(stored)
             else:
                 opened = safe_open(folder / file, framework="pt")
-                read, names = opened.get_tensor, list(opened.keys())
+                read, names = opened.get_tensor, list(opened.keys())  # type: ignore[no-untyped-call]
             for name in names:
                 for prefix in prefixes:
                     if name.startswith(prefix):

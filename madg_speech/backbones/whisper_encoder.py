@@ -1,8 +1,8 @@
 """Whisper's encoder with nothing around it: parameters named, and computed with, as transformers has them.
 
 transformers' own class brings seconds of imports (distributed training, losses, compilers) that nobody
-needs to transcribe. Radford et al. 2022 (arXiv 2212.04356), section 2.2: two convolutions, sinusoidal positions,
-pre-norm transformer layers, keys without bias. The results are bit-identical.
+needs to transcribe. Radford et al. 2022 (arXiv 2212.04356), section 2.2: two convolutions, sinusoidal
+positions, pre-norm transformer layers, keys without bias. The results are bit-identical.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Attention(nn.Module):
         return joined
 
     def _split(self, hidden: Tensor) -> Tensor:
-        return hidden.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
+        return hidden.view(*hidden.shape[:2], self.heads, -1).transpose(1, 2).contiguous()
 
 
 class Layer(nn.Module):
@@ -90,7 +90,7 @@ class WhisperEncoder(nn.Module):
         self.conv2 = nn.Conv1d(shape.d_model, shape.d_model, 3, stride=2, padding=1)
         # from_pretrained: the random start of an Embedding on "meta" would import torch's compiler.
         places = torch.empty(shape.max_source_positions, shape.d_model)
-        self.embed_positions = nn.Embedding.from_pretrained(places)
+        self.embed_positions = nn.Embedding.from_pretrained(places)  # type: ignore[no-untyped-call]
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.encoder_layers))
         self.layer_norm = nn.LayerNorm(shape.d_model)
 

@@ -46,6 +46,9 @@ class SourceConfig(Section):
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
     bottleneck: int = Field(32, gt=0, description="Adapter width b.")
+    norm: bool = Field(
+        False, description="A layer norm of the adapter's own ahead of it: MMS's block."
+    )
     typology: str = Field("uriel", description="Which vectors condition the generator.")
     embedding_size: int = Field(32, gt=0, description="Width of λ.")
     layer_embedding_size: int = Field(32, gt=0, description="Width of e_n (madg-ls).")

@@ -128,17 +128,18 @@ class Wav2Vec2Backbone(Backbone):
             normalize, tuple(config.conv_kernel), tuple(config.conv_stride)
         )
         self.pre_norm: bool = config.do_stable_layer_norm
-        self.placements = tuple(
-            Placement(layer)
-            if self.pre_norm
-            else Placement(layer.final_layer_norm, before_norm=True)
-            for layer in model.encoder.layers
-        )
+        self.placements = tuple(self._placement(layer) for layer in model.encoder.layers)
         self.row_by_row: bool = config.feat_extract_norm == "group" or getattr(
             config, "conv_pos_batch_norm", False
         )
         # WavLM: the first layer holds a position bias for all, and masks are given as what to keep.
         self.position_bias: bool = config.model_type == "wavlm"
+
+    def _placement(self, layer: Any) -> Placement:
+        if not self.pre_norm:
+            return Placement(layer.final_layer_norm, "before-norm")
+        own = getattr(layer, "adapter_layer", None)
+        return Placement(layer) if own is None else Placement(own, "instead")
 
     @classmethod
     def from_folder(cls, folder: Path, name: str) -> Wav2Vec2Backbone:
@@ -166,13 +167,14 @@ class Wav2Vec2Backbone(Backbone):
         frames = torch.tensor([self.front_end.frames(n) for n in samples], device=inputs.device)
         if self.row_by_row and min(samples) < inputs.shape[1]:
             rows = [
-                self._embed(row[None, :n], frames[i : i + 1])[0]
+                self.project(row[None, :n], frames[i : i + 1])[0]
                 for i, (row, n) in enumerate(zip(inputs, samples, strict=True))
             ]
             return pad_sequence(rows, batch_first=True), frames
-        return self._embed(inputs, frames), frames
+        return self.project(inputs, frames), frames
 
-    def _embed(self, waveforms: Tensor, frames: Tensor) -> Tensor:
+    def project(self, waveforms: Tensor, frames: Tensor | None) -> Tensor:
+        """As :meth:`embed`, of rows that agree on how to be normalised; None: no row is padded."""
         encoder = self.model.encoder
         projected = self.model.feature_projection(
             self.model.feature_extractor(waveforms).transpose(1, 2)
@@ -185,7 +187,7 @@ class Wav2Vec2Backbone(Backbone):
         return hidden if self.pre_norm else encoder.layer_norm(hidden)
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
         padded = find_padding(hidden, lengths)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.adapters import AdapterShape, AdapterWeights
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.madg import Tables
 from madg_speech.sources.static import Static
@@ -83,5 +83,5 @@ class TwoStage(WeightSource):
         """Adapters from language embeddings λ [L, d]."""
         context = embedding[:, None].expand(-1, len(self.shape.layers), -1)
         generated = self.tables(context)
-        tensors = {name: getattr(self.static, name) + generated[name] for name in TENSORS}
+        tensors = {name: getattr(self.static, name) + generated[name] for name in generated}
         return AdapterWeights(self.shape.layers, **tensors)

@@ -22,7 +22,7 @@ from pydantic import (
 from madg_speech.errors import ConfigError
 
 LONGEST = 30.0  # seconds that a Whisper encoder takes
-SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
+SourceKind = Literal["none", "static", "per-language", "madg", "madg-ls", "two-stage"]
 
 
 class Section(BaseModel):
@@ -41,7 +41,9 @@ class BackboneConfig(Section):
 class SourceConfig(Section):
     """Where adapter weights come from."""
 
-    kind: SourceKind = Field("two-stage", description="none, static, madg, madg-ls or two-stage.")
+    kind: SourceKind = Field(
+        "two-stage", description="none, static, per-language, madg, madg-ls or two-stage."
+    )
     layers: tuple[int, ...] | None = Field(
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )

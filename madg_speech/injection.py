@@ -47,12 +47,12 @@ class Injection:
         self._thread = threading.local()
         self._handles: list[RemovableHandle] = [
             placements[number].module.register_forward_hook(
-                self._hook(number, placements[number].kind), prepend=True
+                self._hook(number, placements[number]), prepend=True
             )
             for number in adapted
         ]
 
-    def _hook(self, number: int, kind: str) -> Any:
+    def _hook(self, number: int, place: Placement) -> Any:
         # A function per layer binds its own number; a lambda over the loop would bind the last one.
         def add(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
             active = self.active
@@ -77,7 +77,9 @@ class Injection:
             ours = bottleneck(inputs[0], number, active)
             return ours if active.on is None else torch.where(active.on, ours, output)
 
-        return {"output": add, "before-norm": add_before_norm, "instead": replace}[kind]
+        if place.instead:
+            return replace
+        return add_before_norm if place.before_norm else add
 
     @property
     def active(self) -> ActiveAdapters | None:

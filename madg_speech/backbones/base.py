@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +54,15 @@ class Placement:
 
     Attributes:
         module: the module whose output is adapted.
-        kind: ``output``: the adapter adds to the module's output. ``before-norm``: ``module`` is the
-            layer norm at the end of a post-norm layer, and the adapter adds to what it normalises.
-            ``instead``: ``module`` computes what an adapter of the backbone's own adds to its input
-            (MMS); ours takes its place.
+        before_norm: False: the adapter adds to the output. True: ``module`` is the layer norm at the
+            end of a post-norm layer, and the adapter adds to what it normalises.
+        instead: ``module`` computes what an adapter of the backbone's own adds to its input (MMS);
+            ours takes its place.
     """
 
     module: nn.Module
-    kind: Literal["output", "before-norm", "instead"] = "output"
+    before_norm: bool = False
+    instead: bool = False
 
 
 class Backbone(nn.Module):

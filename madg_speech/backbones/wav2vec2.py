@@ -137,9 +137,9 @@ class Wav2Vec2Backbone(Backbone):
 
     def _placement(self, layer: Any) -> Placement:
         if not self.pre_norm:
-            return Placement(layer.final_layer_norm, "before-norm")
+            return Placement(layer.final_layer_norm, before_norm=True)
         own = getattr(layer, "adapter_layer", None)
-        return Placement(layer) if own is None else Placement(own, "instead")
+        return Placement(layer) if own is None else Placement(own, instead=True)
 
     @classmethod
     def from_folder(cls, folder: Path, name: str) -> Wav2Vec2Backbone:

@@ -21,6 +21,8 @@ VERBS = {
     "refine": "Tune one language's adapter, or its λ alone, on minutes of transcribed audio.",
     "evaluate": "Score systems on manifests: CER and WER per language and group, comparisons.",
     "transcribe": "Transcribe recordings in any URIEL language.",
+    "export": "Write adapters for AdapterHub, MMS (transformers), ONNX or `transcribe --adapter`.",
+    "import": "Make a checkpoint of existing MMS or AdapterHub adapters, one a language.",
     "build-lexicon": "Make a native-script lexicon and n-gram model from plain text.",
     "demo": "Hear two languages never trained on: generated, no and wrong adapters side by side.",
 }

@@ -12,7 +12,7 @@ from madg_speech.typology import load_typology
 
 
 def build_source(
-    config: SourceConfig, hidden_size: int, layers: int, centre: Sequence[str] = ()
+    config: SourceConfig, hidden_size: int, layers: int, languages: Sequence[str] = ()
 ) -> WeightSource | None:
     """Make the source a configuration names, for a backbone of ``layers`` layers of ``hidden_size``.
 
@@ -20,8 +20,8 @@ def build_source(
         config: kind and sizes.
         hidden_size: width of the backbone.
         layers: how many layers the backbone has.
-        centre: training languages whose mean vector a two-stage source is centred on (a loaded
-            checkpoint overwrites the mean with its own).
+        languages: training languages: a two-stage source is centred on their mean vector (a loaded
+            checkpoint overwrites it with its own), a per-language one has a row for each.
 
     Raises:
         ConfigError: a layer that the backbone lacks.
@@ -39,6 +39,10 @@ def build_source(
         from madg_speech.sources.static import Static
 
         return Static(shape)
+    if config.kind == "per-language":
+        from madg_speech.sources.per_language import PerLanguage
+
+        return PerLanguage(shape, languages)
     typology = load_typology(config.typology)
     if config.kind == "two-stage":
         from madg_speech.sources.two_stage import TwoStage
@@ -46,7 +50,7 @@ def build_source(
         return TwoStage(
             shape,
             typology,
-            centre,
+            languages,
             config.embedding_size,
             config.per_layer,
             config.feature_dropout,

@@ -22,7 +22,20 @@ from pydantic import (
 from madg_speech.errors import ConfigError
 
 LONGEST = 30.0  # seconds that a Whisper encoder takes
-SourceKind = Literal["none", "static", "per-language", "madg", "madg-ls", "two-stage"]
+SourceKind = Literal[
+    "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
+]
+TypologyName = Literal[
+    "uriel",
+    "syntax",
+    "phonology",
+    "inventory",
+    "observed",
+    "uriel+",
+    "lineage+geography",
+    "random",
+    "language-id",
+]
 
 
 class Section(BaseModel):
@@ -38,11 +51,66 @@ class BackboneConfig(Section):
     revision: str | None = Field(None, description="Commit or tag on the hub.")
 
 
+class UnseenConfig(Section):
+    """What stands for a language that was not trained on, where there is a row for each that was."""
+
+    rule: Literal["error", "nearest", "mean", "clade-mean", "weighted"] = Field(
+        "mean",
+        description="Refuse it; or mix the trained rows: the nearest one, all alike, those of its "
+        "clade, or all by softmax(-distance / temperature), which is TIPA.",
+    )
+    temperature: float = Field(
+        0.05, gt=0, description="weighted: in shares of features; 0.2 is a median pair."
+    )
+
+
+class TypologyConfig(Section):
+    """Which vectors condition a generator; a plain string is the ``name``."""
+
+    name: TypologyName = Field(
+        "uriel",
+        description="uriel; one of its blocks syntax, phonology, inventory; observed (no imputed "
+        "value, and a mask); uriel+; lineage+geography; random; language-id (learned).",
+    )
+    shuffle: Literal["none", "all", "family"] = Field(
+        "none", description="Exchange the vectors among all languages, or within families."
+    )
+    languages: tuple[str, ...] = Field(
+        (), description="Exchanged together with the train and dev languages: those tested later."
+    )
+    seed: int = Field(0, description="Of the permutation and of random vectors.")
+    permutation: dict[str, str] | None = Field(
+        None, description="Whose vector each language gets; drawn and stored by pretrain."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
+class ShrinkConfig(Section):
+    """two-stage: less of the generated part for a language far from the trained ones."""
+
+    rule: Literal["none", "nearest", "gp"] = Field(
+        "none",
+        description="exp(-distance / scale) to the nearest trained language; or how much of a "
+        "Gaussian process' variance the trained languages explain.",
+    )
+    scale: float = Field(
+        0.1,
+        gt=0,
+        description="In shares of features; pretrain fits it on dev languages not trained on.",
+    )
+
+
 class SourceConfig(Section):
     """Where adapter weights come from."""
 
     kind: SourceKind = Field(
-        "two-stage", description="none, static, per-language, madg, madg-ls or two-stage."
+        "two-stage",
+        description="none, static, static-wide (as many parameters as its rival), per-language, madg, "
+        "madg-ls or two-stage.",
     )
     layers: tuple[int, ...] | None = Field(
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
@@ -51,7 +119,8 @@ class SourceConfig(Section):
     norm: bool = Field(
         False, description="A layer norm of the adapter's own ahead of it: MMS's block."
     )
-    typology: str = Field("uriel", description="Which vectors condition the generator.")
+    typology: TypologyConfig = TypologyConfig()
+    unseen: UnseenConfig = UnseenConfig()
     embedding_size: int = Field(32, gt=0, description="Width of λ.")
     layer_embedding_size: int = Field(32, gt=0, description="Width of e_n (madg-ls).")
     init: Literal["near-identity", "original"] = Field(
@@ -62,6 +131,13 @@ class SourceConfig(Section):
     )
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: features dropped.")
     vector_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: whole vectors dropped.")
+    gate: bool = Field(
+        False, description="λ on a simplex: embedding_size basis adapters, mixed by a softmax."
+    )
+    shrink: ShrinkConfig = ShrinkConfig()
+    rival: Literal["madg", "madg-ls", "two-stage"] = Field(
+        "two-stage", description="static-wide: whose parameters it equals, at these same sizes."
+    )
 
 
 class DataConfig(Section):
@@ -140,6 +216,9 @@ class TrainingConfig(Section):
     learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
     warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
+    generator_weight_decay: float | None = Field(
+        None, ge=0, description="Of the generator's V and W; weight_decay when left out."
+    )
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     seed: int = Field(0, description="Batches, initialisation, dropout.")
     mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")

@@ -242,9 +242,7 @@ class AdaptedModel(nn.Module):
                 f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
                 f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
             )
-        # A two-stage source takes its centre from the stored tensors: no need to compute it first.
-        languages = config.languages if config.source.kind == "per-language" else ()
-        source = build_source(config.source, config.hidden_size, config.layers, languages)
+        source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
         if (folder / CARD).is_file():

@@ -35,8 +35,9 @@ def evaluate(
     adapter_from: Annotated[
         list[str] | None,
         typer.Option(
-            help="generated (default), none, nearest (other training language), mean, or a language "
-            "whose adapter all utterances get. Repeatable."
+            help="generated (default), none, nearest (other training language), same-clade, "
+            "other-family, mean, zero or random (vector), or a language whose adapter all utterances "
+            "get. Repeatable."
         ),
     ] = None,
     baseline: Annotated[

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from madg_speech.audio import Waveform
 from madg_speech.errors import ConfigError
+from madg_speech.evaluation.swaps import (
+    OTHER_LANGUAGE,
+    OTHER_VECTOR,
+    SWAPS,
+    other_language,
+    other_vector,
+)
 from madg_speech.languages import resolve
-from madg_speech.typology import nearest
 
 if TYPE_CHECKING:
-    from madg_speech.adapters import AdapterWeights
     from madg_speech.model import AdaptedModel
 
 Script = Literal["romanized", "native"]
-ADAPTERS = ("generated", "none", "nearest", "mean")
+ADAPTERS = ("generated", *SWAPS)
 
 
 class System(Protocol):
@@ -51,9 +56,8 @@ class CheckpointSystem:
     Args:
         model: in evaluation mode, on its device.
         folder: where it was loaded from.
-        adapter_from: whose adapter an utterance gets: ``generated``, its language's own; ``none``;
-            ``nearest``, that of the typologically nearest other training language; ``mean``, that of
-            the training languages' mean vector; or a language, the same for all.
+        adapter_from: whose adapter an utterance gets: ``generated``, its language's own; one of
+            :data:`madg_speech.evaluation.swaps.SWAPS`; or a language, the same for all.
 
     Raises:
         UnknownLanguageError: ``adapter_from`` is neither a control nor a language.
@@ -66,12 +70,13 @@ class CheckpointSystem:
         self.chosen = adapter_from if adapter_from in ADAPTERS else resolve(adapter_from).iso
         self.name = f"{_label(folder)}.{self.chosen}"
         self.max_seconds = model.backbone.max_seconds
-        self._mean: AdapterWeights | None = None
-        if self.chosen == "mean":
-            self._mean = _mean_adapter(model)
-        elif self.chosen == "nearest" and not model.spec.languages:
+        if self.chosen in OTHER_VECTOR:
+            other_vector(
+                self.chosen, "", model
+            )  # what cannot be is said before anything is decoded
+        elif self.chosen in OTHER_LANGUAGE and not model.spec.languages:
             raise ConfigError(
-                f"{folder} names no training language: --adapter-from nearest has no choice"
+                f"{folder} names no training language: --adapter-from {self.chosen} has no choice"
             )
 
     def describe(self) -> dict[str, Any]:
@@ -94,8 +99,8 @@ class CheckpointSystem:
         """The language whose adapter is used."""
         if self.chosen == "none":
             return None
-        if self.chosen == "nearest":
-            return nearest(language, self.model.spec.languages, 1)[0].iso
+        if self.chosen in OTHER_LANGUAGE:
+            return other_language(self.chosen, language, self.model.spec.languages)
         return language if self.chosen == "generated" else self.chosen
 
     def transcribe(self, waveforms: Sequence[Waveform], language: str) -> list[str]:
@@ -103,7 +108,10 @@ class CheckpointSystem:
         from madg_speech.decoding.greedy import greedy_decode
 
         rows = [self.condition(language)] * len(waveforms)
-        scores, lengths = self.model.log_probs(waveforms, rows, self._mean)
+        adapter = None
+        if self.chosen in OTHER_VECTOR:
+            adapter = other_vector(self.chosen, language, self.model)
+        scores, lengths = self.model.log_probs(waveforms, rows, adapter)
         return greedy_decode(scores, lengths, self.model.vocabulary)
 
 
@@ -137,18 +145,3 @@ def _label(folder: Path) -> str:
     """The folder's name, or its parent's where it is the ``checkpoint`` of a run."""
     resolved = folder.resolve()
     return resolved.parent.name if resolved.name == "checkpoint" else resolved.name
-
-
-def _mean_adapter(model: AdaptedModel) -> AdapterWeights:
-    import torch
-
-    source, trained = model.source, model.spec.languages
-    if not hasattr(source, "embedding") or not trained:
-        raise ConfigError(
-            f"--adapter-from mean needs a generator and its training languages; this checkpoint has a "
-            f"{model.spec.source.kind} source trained on {len(trained)} languages"
-        )
-    with torch.inference_mode():
-        # λ is affine in t: the mean embedding is the embedding of the mean vector.
-        weights: AdapterWeights = source.generate(source.embedding(trained).mean(0, keepdim=True))
-    return weights

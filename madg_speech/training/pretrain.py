@@ -28,7 +28,9 @@ from madg_speech.training.run import (
     open_run,
     training_arguments,
 )
+from madg_speech.training.shrinkage import fit_shrinkage
 from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
+from madg_speech.typologies import settle_permutation
 
 
 def pretrain(
@@ -60,7 +62,8 @@ def pretrain(
         )
     train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
-    model = _build_model(config, backbone, vocabulary, train.languages)
+    scored = dev.languages if dev else []
+    model = _build_model(config, backbone, vocabulary, train.languages, scored)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
@@ -75,11 +78,14 @@ def pretrain(
             Augmenter(training.augment, training.seed) if training.augment.asked else None,
             fill_views(model, train, training),
         ),
-        {name: training_group(name, train.languages) for name in (dev.languages if dev else [])},
+        {name: training_group(name, train.languages) for name in scored},
         training.patience,
+        training.generator_weight_decay,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()
+    if dev and config.source.shrink.rule != "none":
+        fit_shrinkage(model, dev.table, trainer.data_collator)
     finished = run / "checkpoint"
     if trainer.is_world_process_zero():
         rates = dev_error_rates(model, dev.table, trainer.data_collator) if dev else {}
@@ -118,27 +124,35 @@ def _load_corpora(
 
 
 def _build_model(
-    config: PretrainConfig, backbone: Backbone, vocabulary: Vocabulary, languages: list[str]
+    config: PretrainConfig,
+    backbone: Backbone,
+    vocabulary: Vocabulary,
+    languages: list[str],
+    scored: list[str],
 ) -> AdaptedModel:
-    source = build_source(config.source, backbone.hidden_size, len(backbone.layers), languages)
-    described = ModelConfig(
+    settled = settle_permutation(config.source.typology, [*languages, *scored])
+    described = config.source.model_copy(update={"typology": settled})
+    source = build_source(described, backbone.hidden_size, len(backbone.layers), languages)
+    spec = ModelConfig(
         backbone=config.backbone,
         hidden_size=backbone.hidden_size,
         layers=len(backbone.layers),
-        source=config.source,
+        source=described,
         languages=tuple(languages),
     )
-    model = AdaptedModel(backbone, source, vocabulary, described, config.training.mask_time)
+    model = AdaptedModel(backbone, source, vocabulary, spec, config.training.mask_time)
     if config.init_from:
         start_from(model, Path(config.init_from))
     return model
 
 
 def start_from(model: AdaptedModel, folder: Path) -> None:
-    """Take head and adapters from a checkpoint; a static one fills the static part of two-stage.
+    """Take head and adapters from a checkpoint; the optimiser starts afresh.
+
+    A static one fills the static part of two-stage, or every row of per-language.
 
     Raises:
-        CheckpointError: its source is neither of the same kind nor static under two-stage.
+        CheckpointError: its source is neither of the same kind nor static under one of these.
     """
     kind, own = read_model_config(folder).source.kind, model.spec.source.kind
     state = read_weights(folder)
@@ -146,6 +160,12 @@ def start_from(model: AdaptedModel, folder: Path) -> None:
         state = {name.replace("source.", "source.static."): value for name, value in state.items()}
         fresh = model.trainable_state()
         state = {**{name: fresh[name] for name in fresh if name not in state}, **state}
+    elif (kind, own) == ("static", "per-language"):
+        rows = len(model.spec.languages)
+        state = {
+            name: value.expand(rows, *value.shape) if name.startswith("source.") else value
+            for name, value in state.items()
+        }
     elif kind != own:
         raise CheckpointError(f"init_from: {folder} has a {kind} source, this run a {own} one")
     model.load_trainable_state(state, str(folder))

@@ -32,6 +32,7 @@ from madg_speech.objectives.ctc import IGNORED, ctc_loss
 from madg_speech.training.progress import ProgressLines
 
 MARKER = "COMPLETE"
+GENERATOR = ("source.embed.", "source.tables.")
 
 
 class SpeechTrainer(Trainer):
@@ -51,8 +52,12 @@ class SpeechTrainer(Trainer):
         collator: Collator,
         groups: dict[str, str],
         patience: int | None = None,
+        generator_weight_decay: float | None = None,
     ):
-        """``groups`` names the dev group of each language; ``patience`` as in :class:`Patience`."""
+        """``groups`` names the dev group of each language; ``patience`` as in :class:`Patience`.
+
+        ``generator_weight_decay`` is that of V and W; None for the same as the rest.
+        """
         super().__init__(
             model,
             args,
@@ -65,6 +70,7 @@ class SpeechTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.plan = plan
         self.groups = groups
+        self.generator_weight_decay = generator_weight_decay
         self._heard = torch.zeros((), device=args.device)
         self._last_log = time.monotonic()
 
@@ -78,6 +84,25 @@ class SpeechTrainer(Trainer):
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW; V and W of a generator decay at their own rate where one is set."""
+        made_before = self.optimizer is not None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if made_before or self.generator_weight_decay is None:
+            return optimizer
+        generator = [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if name.startswith(GENERATOR) and parameter.requires_grad
+        ]
+        taken = set(map(id, generator))
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in taken]
+        optimizer.add_param_group(
+            {"params": generator, "weight_decay": self.generator_weight_decay}
+        )
+        return optimizer
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"

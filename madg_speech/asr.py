@@ -78,7 +78,9 @@ class AsrPipeline:
             )
         spoken = self.lang if lang is None else lang
         if spoken is None:
-            raise ConfigError("which language is spoken? asr_pipeline(lang='swh'), or lang= in the call")
+            raise ConfigError(
+                "which language is spoken? asr_pipeline(lang='swh'), or lang= in the call"
+            )
         one = isinstance(inputs, str | Path | bytes | np.ndarray | Mapping)
         given: Iterable[Any] = [inputs] if one else inputs
         with tempfile.TemporaryDirectory() as folder:

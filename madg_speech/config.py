@@ -308,6 +308,11 @@ def load_config(
         raise ConfigError(f"{path}: {place}: {first['msg']} (got {first.get('input')!r})") from None
 
 
+def objective_of(path: Path) -> str:
+    """What a training configuration, or what it inherits, names as its ``objective``; ``ctc`` if silent."""
+    return str(_read(path, ()).get("objective", "ctc"))
+
+
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in above:
         raise ConfigError(f"{path}: inherits from itself")

@@ -203,7 +203,7 @@ from transformers import WhisperFeatureExtractor
 
 folder = "."  # this folder
 model = WhisperAdapterModel.from_pretrained("{backbone}").eval()
-model.load_adapter(folder, set_active=True)
+model.load_adapter(folder, use_safetensors=True, set_active=True)
 features = WhisperFeatureExtractor.from_pretrained("{backbone}")(
     samples, sampling_rate=16000, return_tensors="pt"  # mono, 16 kHz; padded to 30 s
 ).input_features

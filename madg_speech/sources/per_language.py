@@ -65,7 +65,9 @@ class PerLanguage(WeightSource):
         def mixed(name: str) -> Tensor:
             return torch.einsum("lm,m...->l...", weights, getattr(self, name)[rows])
 
-        return AdapterWeights(self.shape.layers, **{name: mixed(name) for name in self.shape.tensors})
+        return AdapterWeights(
+            self.shape.layers, **{name: mixed(name) for name in self.shape.tensors}
+        )
 
     def _shares(self, language: str) -> np.ndarray:
         return shares(language, self.trained, self.unseen, self.relations)

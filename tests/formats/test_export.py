@@ -1,6 +1,7 @@
 """What other libraries compute from exported files is what we compute."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -146,5 +147,14 @@ def test_one_call_writes_many_languages(model: AdaptedModel, tmp_path: Path) -> 
     assert {path.name for path in output.iterdir()} == {"wol", "swh"}
     again = CliRunner().invoke(app, [*arguments, *asked])
     assert isinstance(again.exception, ConfigError) and "not empty" in str(again.exception)
-    twice = CliRunner().invoke(app, [*arguments, "-l", "wol", "-l", "Wolof", "-o", str(tmp_path / "d")])
+    twice = CliRunner().invoke(
+        app, [*arguments, "-l", "wol", "-l", "Wolof", "-o", str(tmp_path / "d")]
+    )
     assert isinstance(twice.exception, ConfigError) and "once" in str(twice.exception)
+
+
+@pytest.mark.skipif("MADG_ADAPTERS_VENV" not in os.environ, reason="names no environment to use")
+def test_the_adapters_library_says_the_same() -> None:
+    from tests.interop.adapterhub import compare
+
+    assert max(compare(Path(os.environ["MADG_ADAPTERS_VENV"])).values()) < 1e-5

@@ -81,15 +81,15 @@ class AsrPipeline:
             raise ConfigError(
                 "which language is spoken? asr_pipeline(lang='swh'), or lang= in the call"
             )
-        one = isinstance(inputs, str | Path | bytes | np.ndarray | Mapping)
-        given: Iterable[Any] = [inputs] if one else inputs
+        if isinstance(inputs, str | Path | bytes | np.ndarray | Mapping):
+            (result,) = self([inputs], lang=spoken, return_timestamps=return_timestamps)
+            return result
         with tempfile.TemporaryDirectory() as folder:
-            files = (_as_file(item, Path(folder) / str(n)) for n, item in enumerate(given))
-            results = [
+            files = (_as_file(item, Path(folder) / str(n)) for n, item in enumerate(inputs))
+            return [
                 _shaped(result, return_timestamps)
                 for result in self.transcriber.transcribe_many(files, spoken)
             ]
-        return results[0] if one else results
 
 
 def _as_file(item: Input, spare: Path) -> Path:

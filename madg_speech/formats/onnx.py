@@ -137,7 +137,8 @@ class _LogMel(nn.Module):
         self.waves: Tensor
         self.filters: Tensor
         self.register_buffer("waves", torch.from_numpy(waves.astype(np.float32))[:, None])
-        self.register_buffer("filters", torch.from_numpy(filter_bank(backbone.front_end.bins)))
+        bins = backbone.encoder.config.num_mel_bins
+        self.register_buffer("filters", torch.from_numpy(filter_bank(bins)))
 
     def forward(self, samples: Tensor) -> Tensor:
         frames = (samples.shape[1] + 2 * HOP - 1) // (2 * HOP) * 2

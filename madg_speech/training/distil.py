@@ -172,7 +172,7 @@ def _train(model: AdaptedModel, losses: Iterator[Tensor], training: TrainingConf
     for _ in track(steps, "distilling", console=Console(stderr=True), transient=True):
         loss = next(losses)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.source.parameters(), training.clip)
         optimizer.step()
         schedule.step()

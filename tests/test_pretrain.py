@@ -199,6 +199,15 @@ def test_a_run_folder_is_never_overwritten(
     other = settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 2})
     with pytest.raises(ConfigError, match="another training"):
         run(other, resume=True)
+    file = tmp_path / "run" / "run.json"
+    described = json.loads(file.read_text())
+    del described["config"]["training"]["generator_weight_decay"]  # as an older version wrote it
+    file.write_text(json.dumps(described))
+    run(config, resume=True)
+    described["config"] = {"language": "swh", "manifests": ["a.jsonl"]}
+    file.write_text(json.dumps(described))
+    with pytest.raises(ConfigError, match="another configuration"):
+        run(config, resume=True)
 
 
 def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:

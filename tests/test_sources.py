@@ -201,6 +201,17 @@ def test_what_no_training_language_shows_moves_no_adapter() -> None:
     assert torch.equal(source(["other"]).up, source(["swh"]).up)
 
 
+@pytest.mark.parametrize("name", ["uriel", "lineage+geography", "observed", "language-id"])
+def test_one_training_language_makes_two_stages_a_static_source(name: str) -> None:
+    config = SourceConfig.model_validate(SIZES | {"kind": "two-stage", "typology": name})
+    source = build_source(config, 8, 4, ["eng"])
+    assert source is not None
+    source.get_parameter("tables.up").data.normal_()
+    source.get_parameter("static.up").data.normal_()
+    made = source.eval()(["eng", "fin"])
+    assert torch.equal(made.up[0], made.up[1])
+
+
 def test_static_wide_has_the_size_of_its_rival() -> None:
     shape = {"layers": (3, 4, 5), "bottleneck": 32}
     for kind in ("madg", "madg-ls", "two-stage"):

@@ -133,6 +133,28 @@ def _snapshot(
     )
 
 
+def fetch_beside(name: str, file: str) -> None:
+    """Have one more file of a model beside those that :func:`backbone_folder` found for it.
+
+    Models with a file for each of a thousand languages are not fetched whole.
+
+    Raises:
+        BackboneError: the folder lacks it, or it can be had neither from the hub's cache nor the hub.
+    """
+    if (local := Path(name).expanduser()).is_dir():
+        if not (local / file).is_file():
+            raise BackboneError(f"{local} lacks {file}")
+        return
+    from huggingface_hub import hf_hub_download
+
+    try:
+        with _status(f"Fetching {file} of {name}"):
+            hf_hub_download(name, file, etag_timeout=HUB_SECONDS)
+    except Exception as reason:  # as in _from_hub
+        said = str(reason).strip().splitlines()[0]
+        raise BackboneError(f"{file} of {name} cannot be fetched: {said}") from reason
+
+
 def _hub_answers() -> bool:
     """Whether the hub answers in time. In a thread: no timeout bounds the look-up of its name."""
     from huggingface_hub import get_session

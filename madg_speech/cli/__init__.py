@@ -20,6 +20,7 @@ VERBS = {
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
     "refine": "Tune one language's adapter, or its λ alone, on minutes of transcribed audio.",
     "evaluate": "Score systems on manifests: CER and WER per language and group, comparisons.",
+    "report": "Draw results: one HTML page that needs no network, and Markdown.",
     "transcribe": "Transcribe recordings in any URIEL language.",
     "export": "Write adapters for AdapterHub, MMS (transformers), ONNX or `transcribe --adapter`.",
     "import": "Make a checkpoint of existing MMS or AdapterHub adapters, one a language.",

@@ -32,6 +32,13 @@ def evaluate(
     rescore: Annotated[
         Path | None, typer.Option(help="Score the hypotheses in this folder again; decode nothing.")
     ] = None,
+    pool: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Evaluation folder of a fold of a cross-validation; all folds are put together in "
+            "--output, so that each language is scored by its own fold's checkpoint. Repeatable."
+        ),
+    ] = None,
     adapter_from: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,13 +99,22 @@ def evaluate(
 
             training = [u for path in train_text for u in read_speech(path, lang)]
             write_leaks(folder, read_references(folder), training)
+    elif pool:
+        from madg_speech.evaluation.pool import pool_folds
+
+        if checkpoint or manifest or baseline or output is None:
+            raise ConfigError(
+                "--pool DIR decodes nothing: give --output, and no --checkpoint, --manifest, --baseline"
+            )
+        folder = output
+        pool_folds(pool, folder)
     else:
         from madg_speech.evaluation.run import run_systems
 
         if not manifest or output is None or not (checkpoint or baseline):
             raise ConfigError(
                 "expected --manifest, --output and at least one --checkpoint or --baseline "
-                "(or --rescore DIR)"
+                "(or --rescore DIR, or --pool DIR --output DIR)"
             )
         folder = output
         run_systems(

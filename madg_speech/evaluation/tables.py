@@ -156,15 +156,18 @@ def remarks(results: dict[str, Any]) -> list[str]:
         "extra": "hypotheses belong to no utterance (left out)",
         "repeated": "ids stood there more than once (with the same text)",
     }
+    said_of: dict[str, list[str]] = {}
     for system, described in results["systems"].items():
         for key, label in labels.items():
             if ids := described["problems"].get(key):
-                lines.append(f"{system}: {len(ids)} {label}: {_some(ids)}")
+                said_of.setdefault(f"{len(ids)} {label}: {_some(ids)}", []).append(system)
         if seen := described.get("in_training"):
-            lines.append(f"{system}: in its training: {' '.join(seen)}")
+            said_of.setdefault(f"in its training: {' '.join(seen)}", []).append(system)
         for language, twins in described.get("near_duplicates", {}).items():
             near = ", ".join(f"{iso} ({distance:.3f})" for iso, distance in twins)
-            lines.append(f"{system}: {language} has a near-duplicate vector in training: {near}")
+            said = f"{language} has a near-duplicate vector in training: {near}"
+            said_of.setdefault(said, []).append(system)
+    lines += [f"{', '.join(systems)}: {said}" for said, systems in said_of.items()]
     for script, languages in results["problems"]["empty_references"].items():
         for language, ids in languages.items():
             lines.append(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from pydantic import ValidationError
 from torch import Tensor
 from transformers import TrainingArguments
 
@@ -52,9 +53,15 @@ def open_run(run: Path, config: Section, resume: bool) -> Path | None:
         raise ConfigError(f"{run} holds no run to resume")
     if not described.exists():
         return None  # killed while the manifests were read
-    before = json.loads(described.read_text())["config"]
-    now = json.loads(config.model_dump_json())
-    changed = [key for key in now if now[key] != before.get(key)]
+    # Read as a configuration: what an older version of this package did not know has its default.
+    stored = json.loads(described.read_text())["config"]
+    try:
+        before = type(config).model_validate(stored).model_dump()
+    except ValidationError:
+        raise ConfigError(
+            f"{run} was started with another configuration: see {described}"
+        ) from None
+    changed = [key for key, value in config.model_dump().items() if value != before[key]]
     if changed:
         raise ConfigError(f"{run} was started with another {', '.join(changed)}: see {described}")
     if PartialState().is_main_process:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -59,9 +60,9 @@ def adopt(
     wanted = {resolve(language).iso for language in languages}
     found: dict[str, Found] = {}
     for name, read in _readers(folders, notify):
-        if not wanted or name in wanted:
-            if name in found:
-                raise CheckpointError(f"two adapters of {name}: leave one of them out")
+        if name in found:
+            notify(f"left out: a second adapter of {name}")
+        elif not wanted or name in wanted:
             found[name] = read()
     if missing := sorted(wanted - found.keys()):
         raise UnknownLanguageError(
@@ -128,24 +129,26 @@ def _readers(
     """(ISO 639-3 code, how to read it) of each adapter below ``folders`` that is named by a language."""
     readers: list[tuple[str, Callable[[], Found]]] = []
 
-    def offer(name: str, read: Callable[[], Found]) -> None:
-        try:  # MMS: azj-script_latin
-            readers.append((resolve(name.partition("-script_")[0]).iso, read))
-        except UnknownLanguageError:
-            notify(f"left out: {name!r} names no language")
-
     for folder in folders:
         if not folder.is_dir():
             raise CheckpointError(f"{folder} is no folder")
         vocabularies = _vocabularies(folder)
-        for code in mms.mms_languages(folder):
-            offer(code, lambda f=folder, c=code, v=vocabularies: _from_mms(f, c, v))  # type: ignore[misc]
+        codes = mms.mms_languages(folder)
+        chosen = mms.by_iso(codes)
+        readers += [
+            (iso, partial(_from_mms, folder, code, vocabularies)) for iso, code in chosen.items()
+        ]
+        if rest := sorted(set(codes) - set(chosen.values())):
+            notify(f"left out, no language or a second script of one: {', '.join(rest)}")
         for config in sorted(
             [*folder.glob(adapterhub.CONFIG), *folder.glob(f"*/{adapterhub.CONFIG}")]
         ):
             one = config.parent
             name = json.loads(config.read_text("utf-8")).get("name", one.name)
-            offer(name, lambda f=one: _from_adapterhub(f))  # type: ignore[misc]
+            try:
+                readers.append((resolve(name).iso, partial(_from_adapterhub, one)))
+            except UnknownLanguageError:
+                notify(f"left out: {name!r} names no language")
     return readers
 
 

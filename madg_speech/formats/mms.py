@@ -10,17 +10,20 @@ linear_2(relu(linear_1(norm(h)))) to a layer's output: our bottleneck with a nor
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
+from babel import Locale
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from madg_speech.adapters import AdapterWeights
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
-from madg_speech.errors import CheckpointError
+from madg_speech.errors import CheckpointError, UnknownLanguageError
+from madg_speech.language_data.tables import script_of
+from madg_speech.languages import resolve
 from madg_speech.model import AdaptedModel
 from madg_speech.text.vocabulary import Vocabulary
 
@@ -174,6 +177,25 @@ def read_mms(folder: Path, language: str) -> tuple[AdapterWeights, dict[str, Ten
 def mms_languages(folder: Path) -> list[str]:
     """The codes that MMS gives its files in ``folder``, sorted."""
     return sorted(file.name.split(".")[1] for file in folder.glob("adapter.*.safetensors"))
+
+
+def by_iso(codes: Iterable[str]) -> Mapping[str, str]:
+    """ISO 639-3 -> a model's own code; codes that name no URIEL language are left out.
+
+    MMS writes some languages in several scripts or dialects (``azj-script_latin``): the language's
+    usual script wins, then the first by name.
+    """
+    found: dict[str, tuple[bool, str]] = {}
+    for code in codes:
+        language, _, variety = code.partition("-")
+        try:
+            iso = resolve(language).iso
+        except UnknownLanguageError:
+            continue
+        script = Locale("en").scripts.get(script_of(iso) or "", "").lower()
+        rank = (variety != "" and variety != f"script_{script}", code)
+        found[iso] = min(rank, found.get(iso, rank))
+    return {iso: code for iso, (_, code) in sorted(found.items())}
 
 
 README = """# MMS-style adapters: {languages}

@@ -61,7 +61,7 @@ class WhisperBackbone(Backbone):
         return hidden + self.encoder.embed_positions(positions), lengths // 2
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
         mask = mask_keys(find_padding(hidden, lengths), hidden.dtype)

@@ -20,10 +20,14 @@ from madg_speech.errors import BackboneError
 
 @dataclass(frozen=True)
 class WhisperShape:
-    """What ``config.json`` of a Whisper folder says about the encoder, under its names."""
+    """What ``config.json`` of a Whisper folder says about the encoder, under its names.
+
+    ``decoder_layers`` is for formats that number the layers of both.
+    """
 
     d_model: int
     encoder_layers: int
+    decoder_layers: int
     encoder_attention_heads: int
     encoder_ffn_dim: int
     num_mel_bins: int

@@ -137,6 +137,9 @@ def test_adapted_layer_follows_the_equation(tmp_path: Path, kind: str) -> None:
         y = seen["x"] - r
         h = layer.final_layer_norm(r + y)
         expected = layer.final_layer_norm(project(h) + r + y)
+    elif kind == "mms":  # in place of the layer's own block
+        h = seen["x"] + seen["r"]
+        expected = h + project(h)
     else:
         expected = output + project(output)
     with model.injection.use(model.adapters_for(["swh"])):

@@ -27,6 +27,7 @@ UPPER, ALL = (3, 4, 5), (0, 1, 2, 3, 4, 5)
 BASE = {
     "d_model": 512,
     "encoder_layers": 6,
+    "decoder_layers": 6,
     "encoder_attention_heads": 8,
     "encoder_ffn_dim": 2048,
 }

@@ -1,6 +1,6 @@
 """A fold's test sentences for a report: python recipes/zero_shot_study/sample.py FOLD_FOLDER [PER_LANGUAGE]
 
-Writes ``sample.jsonl`` beside ``test.jsonl``: the first PER_LANGUAGE (20) utterances of each language of
+Writes ``sample.jsonl`` beside ``test.jsonl``: the first PER_LANGUAGE (10) utterances of each language of
 the primary set; in fold a also of Greek, Finnish and Turkish, development languages, by which a mode of
 plain Whisper is chosen.
 """
@@ -37,4 +37,4 @@ def main(folder: Path, most: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10)

@@ -23,6 +23,17 @@ from madg_speech.errors import ConfigError
 
 LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
+TypologyName = Literal[
+    "uriel",
+    "syntax",
+    "phonology",
+    "inventory",
+    "observed",
+    "uriel+",
+    "lineage+geography",
+    "random",
+    "language-id",
+]
 
 
 class Section(BaseModel):
@@ -41,6 +52,44 @@ class BackboneConfig(Section):
     )
 
 
+class UnseenConfig(Section):
+    """What stands for a language that was not trained on, where there is a row for each that was."""
+
+    rule: Literal["error", "nearest", "mean", "clade-mean", "weighted"] = Field(
+        "mean",
+        description="Refuse it; or mix the trained rows: the nearest one, all alike, those of its "
+        "clade, or all by softmax(-distance / temperature), which is TIPA.",
+    )
+    temperature: float = Field(
+        0.05, gt=0, description="weighted: in shares of features; 0.2 is a median pair."
+    )
+
+
+class TypologyConfig(Section):
+    """Which vectors condition a generator; a plain string is the ``name``."""
+
+    name: TypologyName = Field(
+        "uriel",
+        description="uriel; one of its blocks syntax, phonology, inventory; observed (no imputed "
+        "value, and a mask); uriel+; lineage+geography; random; language-id (learned).",
+    )
+    shuffle: Literal["none", "all", "family"] = Field(
+        "none", description="Exchange the vectors among all languages, or within families."
+    )
+    languages: tuple[str, ...] = Field(
+        (), description="Exchanged together with the train and dev languages: those tested later."
+    )
+    seed: int = Field(0, description="Of the permutation and of random vectors.")
+    permutation: dict[str, str] | None = Field(
+        None, description="Whose vector each language gets; drawn and stored by pretrain."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
 class SourceConfig(Section):
     """Where adapter weights come from."""
 
@@ -49,7 +98,8 @@ class SourceConfig(Section):
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
     bottleneck: int = Field(32, gt=0, description="Adapter width b.")
-    typology: str = Field("uriel", description="Which vectors condition the generator.")
+    typology: TypologyConfig = TypologyConfig()
+    unseen: UnseenConfig = UnseenConfig()
     embedding_size: int = Field(32, gt=0, description="Width of λ.")
     layer_embedding_size: int = Field(32, gt=0, description="Width of e_n (madg-ls).")
     init: Literal["near-identity", "original"] = Field(
@@ -121,31 +171,36 @@ class AugmentConfig(Section):
         return self
 
 
-class TrainingConfig(Section):
-    """Optimisation."""
+class OptimisationConfig(Section):
+    """What every kind of training has."""
 
     steps: int = Field(2000, gt=0, description="Optimiser steps.")
-    seconds_per_batch: float = Field(
-        45.0, gt=0, description="Audio in one batch, padding included."
-    )
     gradient_accumulation: int = Field(1, gt=0, description="Batches a step and process.")
     languages_per_batch: int | None = Field(
         None, gt=0, description="So many languages in a batch; any number when left out."
     )
     smoothing: float = Field(
-        0.5, ge=0, le=1, description="Exponent on a language's audio: 1 as it comes, 0 all equal."
+        0.5, ge=0, le=1, description="Exponent on a language's data: 1 as it comes, 0 all equal."
     )
     learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
     warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     seed: int = Field(0, description="Batches, initialisation, dropout.")
-    mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")
     eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
     patience: int | None = Field(
         None, gt=0, description="Stop after so many dev scores without a better one."
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
+
+
+class TrainingConfig(OptimisationConfig):
+    """Optimisation on speech."""
+
+    seconds_per_batch: float = Field(
+        45.0, gt=0, description="Audio in one batch, padding included."
+    )
+    mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")
     cache_prefix: bool = Field(
         True, description="Compute the layers below the first adapter once and keep them on disk."
     )
@@ -164,6 +219,13 @@ class TrainingConfig(Section):
         if not cached and augment.cached_views:
             raise ValueError("cached_views needs training.cache_prefix: true")
         return augment
+
+
+TYPOLOGY_FROM = (
+    "Checkpoint, of text or speech, whose map V from vector to λ (and the mean it is centred on) is "
+    "the start; everything else starts as it would."
+)
+FREEZE = "With init_typology_from: V stays as it was."
 
 
 class PretrainConfig(Section):
@@ -190,6 +252,8 @@ class PretrainConfig(Section):
         None,
         description="Checkpoint whose head and adapters are the start (a static one for two-stage).",
     )
+    init_typology_from: str | None = Field(None, description=TYPOLOGY_FROM)
+    freeze_typology: bool = Field(False, description=FREEZE)
     output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")
 
 
@@ -202,6 +266,11 @@ def find_config(path: Path) -> Path:
     if path.exists() or path.is_absolute() or not packaged.exists():
         return path
     return packaged
+
+
+def objective_of(path: Path) -> str:
+    """The ``objective`` that a YAML file asks for, ``ctc`` where it is silent; ConfigError as below."""
+    return str(_read(path, ()).get("objective", "ctc"))
 
 
 def load_config(

@@ -234,7 +234,7 @@ def source_for(config: ModelConfig, encoder: Encoder, folder: Path, name: str) -
             f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
             f"{config.hidden_size}); {name} has {len(encoder.layers)} of {encoder.hidden_size}"
         )
-    return build_source(config.source, config.hidden_size, config.layers)
+    return build_source(config.source, config.hidden_size, config.layers, config.languages)
 
 
 def checkpoint_folder(name: Path | str) -> Path:

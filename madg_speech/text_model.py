@@ -53,11 +53,6 @@ class MaskedTokenHead(nn.Module):
         inner = self.norm(nn.functional.gelu(self.dense(hidden)))
         return nn.functional.linear(inner, self.embeddings, self.bias)
 
-    def number(self, ids: Tensor) -> Tensor:
-        """Place of each piece among ``tokens``; -1 for one that is not there."""
-        place = torch.searchsorted(self.tokens, ids).clamp(max=len(self.tokens) - 1)
-        return torch.where(self.tokens[place] == ids, place, -1)
-
 
 class TextModel(AdaptedEncoder):
     """A frozen text encoder with adapters from ``source``; with ``head`` a masked language model.
@@ -80,6 +75,26 @@ class TextModel(AdaptedEncoder):
     ):
         super().__init__(backbone, source, config)
         self.head = head
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, languages: Sequence[str | None], chosen: Tensor
+    ) -> dict[str, Tensor]:
+        """Logits of the hidden pieces of a batch whose rows may be of different languages.
+
+        Args:
+            inputs: [B, T] piece numbers.
+            lengths: [B].
+            languages: ISO 639-3 code per row; None for no adapter.
+            chosen: [B, T] bool, N of them true.
+
+        Returns:
+            ``logits`` [N, V] over ``head.tokens``, row by row.
+        """
+        assert self.head is not None, "a model that only encodes"
+        hidden, lengths = self.prefix(inputs, lengths)
+        with self.injection.use(self.adapters_for(languages)):
+            hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
+        return {"logits": self.head(hidden[chosen])}
 
     def encode_words(
         self,

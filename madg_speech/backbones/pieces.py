@@ -85,11 +85,16 @@ class Tokenizer:
             )
         return number
 
-    def __call__(self, text: str) -> list[list[int]]:
-        """Windows of pieces of a running text, special pieces included; one, if it fits."""
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        room = self.max_pieces - 2
-        return [self._wrap(ids[at : at + room]) for at in range(0, len(ids), room)]
+    def __call__(self, texts: Sequence[str], window: int | None = None) -> list[list[list[int]]]:
+        """Windows of pieces of each running text, special pieces included; one, where it fits.
+
+        ``window``: the most pieces in one, if fewer than the model takes.
+        """
+        room = min(window or self.max_pieces, self.max_pieces) - 2
+        spelt = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [
+            [self._wrap(ids[at : at + room]) for at in range(0, len(ids), room)] for ids in spelt
+        ]
 
     def _wrap(self, ids: Sequence[int]) -> list[int]:
         return [self.tokenizer.cls_token_id, *ids, self.tokenizer.sep_token_id]

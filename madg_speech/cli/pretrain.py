@@ -26,17 +26,37 @@ def pretrain(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")
     ] = False,
+    init_typology_from: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint, of text or speech, whose map from vectors is the start."),
+    ] = None,
+    freeze_typology: Annotated[
+        bool, typer.Option("--freeze-typology", help="That map is not trained further.")
+    ] = False,
 ) -> None:
-    """Train a weight source and a CTC head over many languages; the backbone stays frozen.
+    """Train a weight source and a head over many languages; the backbone stays frozen.
+
+    Speech with transcripts (CTC), or text where the configuration says `objective: mlm`.
 
     The finished checkpoint is OUTPUT/checkpoint: give it to `transcribe --checkpoint`. Several
     GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
     `torchrun --nproc_per_node 2 -m ...`.
     """
-    from madg_speech.config import PretrainConfig, find_config, load_config
-    from madg_speech.training.pretrain import pretrain as run
+    from madg_speech.config import PretrainConfig, find_config, load_config, objective_of
 
-    overrides = {"output": str(output)} if output else None
-    resolved = load_config(find_config(config), PretrainConfig, overrides)
-    finished = run(resolved, (data_root or Path(os.curdir)), device, resume)
+    overrides: dict[str, object] = {"output": str(output)} if output else {}
+    if init_typology_from:
+        overrides["init_typology_from"] = str(init_typology_from)
+    if freeze_typology:
+        overrides["freeze_typology"] = True
+    found, root = find_config(config), data_root or Path(os.curdir)
+    if objective_of(found) == "mlm":
+        from madg_speech.text_config import MlmConfig
+        from madg_speech.training.mlm import pretrain_text
+
+        finished = pretrain_text(load_config(found, MlmConfig, overrides), root, device, resume)
+    else:
+        from madg_speech.training.pretrain import pretrain as run
+
+        finished = run(load_config(found, PretrainConfig, overrides), root, device, resume)
     typer.echo(f"checkpoint: {finished}")

@@ -14,7 +14,13 @@ from madg_speech.data.augment import Augmenter
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
 from madg_speech.errors import CheckpointError, ConfigError, DataError
-from madg_speech.model import AdaptedModel, ModelConfig, read_model_config, read_weights
+from madg_speech.model import (
+    AdaptedEncoder,
+    AdaptedModel,
+    ModelConfig,
+    read_model_config,
+    read_weights,
+)
 from madg_speech.sources import build_source
 from madg_speech.splits import training_group
 from madg_speech.text.vocabulary import Vocabulary
@@ -28,7 +34,9 @@ from madg_speech.training.run import (
     open_run,
     training_arguments,
 )
+from madg_speech.training.shared_typology import take_typology
 from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
+from madg_speech.typologies import settle_permutation
 
 
 def pretrain(
@@ -60,7 +68,8 @@ def pretrain(
         )
     train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
-    model = _build_model(config, backbone, vocabulary, train.languages)
+    scored = dev.languages if dev else []
+    model = _build_model(config, backbone, vocabulary, train.languages, scored)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
@@ -75,7 +84,7 @@ def pretrain(
             Augmenter(training.augment, training.seed) if training.augment.asked else None,
             fill_views(model, train, training),
         ),
-        {name: training_group(name, train.languages) for name in (dev.languages if dev else [])},
+        {name: training_group(name, train.languages) for name in scored},
         training.patience,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -118,23 +127,31 @@ def _load_corpora(
 
 
 def _build_model(
-    config: PretrainConfig, backbone: Backbone, vocabulary: Vocabulary, languages: list[str]
+    config: PretrainConfig,
+    backbone: Backbone,
+    vocabulary: Vocabulary,
+    languages: list[str],
+    scored: list[str],
 ) -> AdaptedModel:
-    source = build_source(config.source, backbone.hidden_size, len(backbone.layers), languages)
-    described = ModelConfig(
+    settled = settle_permutation(config.source.typology, [*languages, *scored])
+    described = config.source.model_copy(update={"typology": settled})
+    source = build_source(described, backbone.hidden_size, len(backbone.layers), languages)
+    spec = ModelConfig(
         backbone=config.backbone,
         hidden_size=backbone.hidden_size,
         layers=len(backbone.layers),
-        source=config.source,
+        source=described,
         languages=tuple(languages),
     )
-    model = AdaptedModel(backbone, source, vocabulary, described, config.training.mask_time)
+    model = AdaptedModel(backbone, source, vocabulary, spec, config.training.mask_time)
     if config.init_from:
         start_from(model, Path(config.init_from))
+    if config.init_typology_from:
+        take_typology(source, spec, Path(config.init_typology_from), config.freeze_typology)
     return model
 
 
-def start_from(model: AdaptedModel, folder: Path) -> None:
+def start_from(model: AdaptedEncoder, folder: Path) -> None:
     """Take head and adapters from a checkpoint; a static one fills the static part of two-stage.
 
     Raises:

@@ -20,7 +20,7 @@ from transformers import TrainingArguments
 
 from madg_speech.audio import Waveform
 from madg_speech.cache import atomic_path
-from madg_speech.config import Section, TrainingConfig
+from madg_speech.config import OptimisationConfig, Section, TrainingConfig
 from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
@@ -177,7 +177,12 @@ def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
 
 
 def training_arguments(
-    training: TrainingConfig, run: Path, device: str | None, cached: bool, dev: bool
+    training: OptimisationConfig,
+    run: Path,
+    device: str | None,
+    cached: bool,
+    dev: bool,
+    metric: str = "cer",
 ) -> TrainingArguments:
     """What the Trainer is told. Checkpoints are pruned and the best one loaded by SpeechTrainer."""
     scored: dict[str, Any] = {"eval_strategy": "no"}
@@ -185,7 +190,7 @@ def training_arguments(
         scored = {
             "eval_strategy": "steps",
             "eval_steps": training.eval_every,
-            "metric_for_best_model": "cer",
+            "metric_for_best_model": metric,
             "greater_is_better": False,
         }
     return TrainingArguments(

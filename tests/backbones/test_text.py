@@ -115,7 +115,7 @@ def test_adapters_equal_the_published_formula(folder: Path) -> None:
     pieces = model.backbone.tokenizer.encode_words(SENTENCES[1:])
     for stacked in (None, task):
         expected = by_hand(folder, pieces.ids, [language] + ([stacked] if stacked else []))
-        found, mask = model.encode_words(SENTENCES[1:], ["deu"], adapter=language, task=stacked)
+        found, _ = model.encode_words(SENTENCES[1:], ["deu"], adapter=language, task=stacked)
         assert torch.allclose(found, pool_words(expected, pieces)[0], atol=1e-5)
         plain, _ = model.encode_words(SENTENCES[1:], ["deu"])
         assert (found - plain).abs().max() > 0.1
@@ -181,9 +181,10 @@ def test_long_sentences_are_split_between_words_and_named(bert: Path) -> None:
 
 def test_running_text_is_cut_into_windows_that_fit(bert: Path) -> None:
     tokenizer = load_text_backbone(str(bert)).tokenizer
-    windows = tokenizer("the cat " * 20)
-    assert [len(window) for window in windows] == [24, 20]
-    assert tokenizer("") == []
+    long, nothing = tokenizer(["the cat " * 20, ""])
+    assert [len(window) for window in long] == [24, 20]
+    assert nothing == []
+    assert [len(window) for window in tokenizer(["the cat"], window=3)[0]] == [3, 3]
 
 
 def test_what_does_not_fit_is_said(bert: Path, tmp_path: Path, tiny_whisper: Path) -> None:

@@ -9,7 +9,8 @@ from accelerate.commands.config.config_args import ClusterConfig, load_config_fr
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
 
-from madg_speech.config import PretrainConfig, load_config
+from madg_speech.config import PretrainConfig, load_config, objective_of
+from madg_speech.text_config import MlmConfig
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "default"
 LAUNCHES = {"one_gpu": (1, 1), "eight_gpus": (1, 8), "sixty_four_gpus": (8, 64)}
@@ -47,3 +48,14 @@ def test_the_launch_lines_are_ones_that_accelerate_takes() -> None:
 def test_the_run_script_names_configurations_that_exist() -> None:
     configs = re.findall(r"recipes/default/(\S+\.yaml)", (RECIPE / "run.sh").read_text())
     assert configs and all((RECIPE / name).is_file() for name in configs)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((RECIPE.parent / "mlm").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_the_recipe_of_text_is_valid_and_holds_the_same_languages_out(path: Path) -> None:
+    config = load_config(path, MlmConfig)
+    assert objective_of(path) == "mlm"
+    assert config.data == load_config(path.parent / "static.yaml", MlmConfig).data
+    run = (path.parent / "run.sh").read_text()
+    assert path.stem in run or path.stem == "madg"

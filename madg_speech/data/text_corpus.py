@@ -52,10 +52,11 @@ class TextCorpus(Corpus):
 
     def counts(self, vocabulary: int) -> np.ndarray:
         """How often each piece occurs between the special ones, [vocabulary]."""
-        total = np.zeros(vocabulary, np.int64)
-        for pieces in self.table.with_format("numpy")["pieces"]:
-            np.add.at(total, pieces[1:-1], 1)
-        return total
+        lists = self.table.data["pieces"].combine_chunks()
+        pieces, ends = lists.flatten().to_numpy(), np.cumsum(self.table["length"])
+        special = np.concatenate([pieces[ends - 1], pieces[np.r_[0, ends[:-1]]]])
+        total: np.ndarray = np.bincount(pieces, minlength=vocabulary)
+        return total - np.bincount(special, minlength=vocabulary)
 
 
 def load_texts(

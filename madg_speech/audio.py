@@ -109,8 +109,12 @@ def stream_audio(
     return _regroup(_resampled(source, start, end), size)
 
 
-def duration(path: Path | str) -> float:
+def duration(path: Path | str, *, at_most: float | None = None) -> float:
     """Length in seconds: what the header says, or, where it says nothing, counted by decoding.
+
+    Args:
+        path: audio file.
+        at_most: seconds after which to stop counting.
 
     Raises:
         AudioError: as ``load_audio``, short and silent files excepted.
@@ -119,7 +123,7 @@ def duration(path: Path | str) -> float:
         seconds = _header_seconds(file, name)
     if seconds is not None:
         return seconds
-    return sum(len(block) for block in stream_audio(path)) / SAMPLE_RATE
+    return sum(len(block) for block in stream_audio(path, end=at_most)) / SAMPLE_RATE
 
 
 def find_audio(paths: Iterable[Path | str]) -> list[Path]:

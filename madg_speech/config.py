@@ -22,7 +22,11 @@ from pydantic import (
 from madg_speech.errors import ConfigError
 
 LONGEST = 30.0  # seconds that a Whisper encoder takes
-SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
+SourceKind = Literal[
+    "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
+]
+SpeechObjective = Literal["ctc", "best-rq", "contrastive"]
+ObjectiveName = SpeechObjective | Literal["mlm"]
 TypologyName = Literal[
     "uriel",
     "syntax",
@@ -90,10 +94,29 @@ class TypologyConfig(Section):
         return {"name": given} if isinstance(given, str) else given
 
 
+class ShrinkConfig(Section):
+    """two-stage: less of the generated part for a language far from the trained ones."""
+
+    rule: Literal["none", "nearest", "gp"] = Field(
+        "none",
+        description="exp(-distance / scale) to the nearest trained language; or how much of a "
+        "Gaussian process' variance the trained languages explain.",
+    )
+    scale: float = Field(
+        0.1,
+        gt=0,
+        description="In shares of features; pretrain fits it on dev languages not trained on.",
+    )
+
+
 class SourceConfig(Section):
     """Where adapter weights come from."""
 
-    kind: SourceKind = Field("two-stage", description="none, static, madg, madg-ls or two-stage.")
+    kind: SourceKind = Field(
+        "two-stage",
+        description="none, static, static-wide (as many parameters as its rival), per-language, madg, "
+        "madg-ls or two-stage.",
+    )
     layers: tuple[int, ...] | None = Field(
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
@@ -110,6 +133,13 @@ class SourceConfig(Section):
     )
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: features dropped.")
     vector_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: whole vectors dropped.")
+    gate: bool = Field(
+        False, description="λ on a simplex: embedding_size basis adapters, mixed by a softmax."
+    )
+    shrink: ShrinkConfig = ShrinkConfig()
+    rival: Literal["madg", "madg-ls", "two-stage"] = Field(
+        "two-stage", description="static-wide: whose parameters it equals, at these same sizes."
+    )
 
 
 class DataConfig(Section):
@@ -185,6 +215,9 @@ class OptimisationConfig(Section):
     learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
     warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
+    generator_weight_decay: float | None = Field(
+        None, ge=0, description="Of the generator's V and W; weight_decay when left out."
+    )
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     seed: int = Field(0, description="Batches, initialisation, dropout.")
     eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
@@ -228,9 +261,39 @@ TYPOLOGY_FROM = (
 FREEZE = "With init_typology_from: V stays as it was."
 
 
+class BestRqConfig(Section):
+    """Masked prediction of random-projection targets (objective best-rq); no text is needed."""
+
+    codes: int = Field(1024, gt=1, description="Size of the random codebook.")
+    code_size: int = Field(16, gt=0, description="Width of a code.")
+    mask_share: float = Field(0.4, gt=0, lt=1, description="Share of frames in masked spans.")
+    mask_span: int = Field(10, gt=0, description="Frames in a span; a frame is 20 ms.")
+
+
+class ContrastiveConfig(Section):
+    """wav2vec 2.0's objective (objective contrastive); no text is needed."""
+
+    quantizer: Literal["frozen", "trained"] = Field(
+        "frozen", description="The backbone's own codebooks as they are, or learning on."
+    )
+    negatives: int = Field(100, gt=0, description="Distractors a masked frame.")
+    mask_share: float = Field(0.65, gt=0, lt=1, description="Share of frames in masked spans.")
+    mask_span: int = Field(10, gt=0, description="Frames in a span; a frame is 20 ms.")
+    temperature: tuple[float, float] = Field(
+        (2.0, 0.5), description="Gumbel softmax: at the start, and never below."
+    )
+    temperature_decay: float = Field(0.999995, gt=0, le=1, description="Factor a step.")
+
+
 class PretrainConfig(Section):
     """A whole `madg-speech pretrain` run."""
 
+    objective: SpeechObjective = Field("ctc", description="ctc, best-rq or contrastive.")
+    vocabulary: Literal["romanized", "phones"] = Field(
+        "romanized", description="What CTC writes: Latin letters, or IPA as eSpeak NG has it."
+    )
+    best_rq: BestRqConfig = BestRqConfig()
+    contrastive: ContrastiveConfig = ContrastiveConfig()
     backbone: BackboneConfig = BackboneConfig()
     source: SourceConfig = SourceConfig()
     data: DataConfig
@@ -250,11 +313,31 @@ class PretrainConfig(Section):
 
     init_from: str | None = Field(
         None,
-        description="Checkpoint whose head and adapters are the start (a static one for two-stage).",
+        description="Checkpoint whose adapters are the start (a static one for two-stage), and its "
+        "head where the objective is the same.",
     )
     init_typology_from: str | None = Field(None, description=TYPOLOGY_FROM)
     freeze_typology: bool = Field(False, description=FREEZE)
     output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> PretrainConfig:
+        if self.objective == "ctc":
+            return self
+        if self.source.kind == "none":
+            raise ValueError(
+                f"objective {self.objective} trains adapters: source.kind none has none"
+            )
+        if self.training.augment.asked:
+            raise ValueError(
+                f"objective {self.objective} masks the audio itself: leave training.augment out"
+            )
+        if self.objective == "contrastive" and self.training.cache_prefix:
+            raise ValueError(
+                "objective contrastive masks below the first layer, so nothing can be cached: set "
+                "training.cache_prefix: false"
+            )
+        return self
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -292,6 +375,8 @@ def load_config(
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # keys that do not go together; the input would be the whole file
+            raise ConfigError(f"{path}: {first['msg']}") from None
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {place}: {first['msg']} (got {first.get('input')!r})") from None
 

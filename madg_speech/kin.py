@@ -1,4 +1,4 @@
-"""How much each trained language counts for another one: the rows to mix where none is its own."""
+"""What trained languages say of another one: how much each counts for it, and how far they reach."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from madg_speech.config import UnseenConfig
+from madg_speech.config import ShrinkConfig, UnseenConfig
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.splits import clade_of
 from madg_speech.typology import Typology
@@ -58,3 +58,25 @@ def _kin(language: str, trained: Sequence[str]) -> NDArray[np.bool_]:
     if not same.any():
         same = np.array([clade[0] == own[0] for clade in clades])
     return same if same.any() else np.ones(len(trained), bool)
+
+
+def reach(language: str, trained: Sequence[str], shrink: ShrinkConfig, typology: Typology) -> float:
+    """How far knowledge of the trained languages reaches: 1 at each of them, towards 0 far away.
+
+    With distances d in ``typology`` and k(d) = exp(-d / scale): ``nearest`` is k of the least
+    distance; ``gp`` is 1 - posterior / prior variance of a noise-free Gaussian process with kernel k,
+    k(l)ᵀ K⁻¹ k(l) (Rasmussen and Williams 2006, equation 2.26), so that many languages at some distance
+    count for more than one.
+
+    Raises:
+        UnknownLanguageError: a language without a vector.
+    """
+    if shrink.rule == "none":
+        return 1.0
+    near = np.exp(-typology.distances(language, trained) / shrink.scale)
+    if shrink.rule == "nearest":
+        return float(near.max())
+    kernel = np.exp(-np.stack([typology.distances(t, trained) for t in trained]) / shrink.scale)
+    # Languages with one and the same vector make K singular: least squares takes them as one.
+    explained = near @ np.linalg.lstsq(kernel, near, rcond=1e-9)[0]
+    return float(np.clip(explained, 0.0, 1.0))

@@ -1,11 +1,11 @@
-"""A frozen encoder and a source of adapter weights; with a CTC head it is an AdaptedModel."""
+"""A frozen backbone with a source of adapter weights, and what is put on top of it: a CTC head."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone, Encoder
 from madg_speech.cache import atomic_path
-from madg_speech.config import BackboneConfig, Section, SourceConfig
+from madg_speech.config import BackboneConfig, ObjectiveName, Section, SourceConfig
 from madg_speech.errors import CheckpointError
 from madg_speech.injection import Injection
 from madg_speech.sources import build_source
@@ -32,11 +32,11 @@ class ModelConfig(Section):
     """What ``config.json`` of a checkpoint says; the backbone is named, not copied."""
 
     format: int = 1
-    objective: Literal["ctc", "mlm"] = Field("ctc", description="What the head was trained to do.")
     backbone: BackboneConfig
     hidden_size: int
     layers: int
     source: SourceConfig
+    objective: ObjectiveName = Field("ctc", description="What the source was trained for.")
     languages: tuple[str, ...] = Field((), description="ISO 639-3 codes trained on.")
     expected_cer: dict[str, float] = Field(
         default_factory=dict, description="Measured CER per group: trained, clade, unrelated."
@@ -44,7 +44,7 @@ class ModelConfig(Section):
 
 
 class AdaptedEncoder(nn.Module):
-    """A frozen encoder with adapters from ``source`` in some of its layers: what all models share.
+    """A frozen backbone with adapters from ``source`` in its upper layers; objectives add a head.
 
     Args:
         backbone: frozen encoder.
@@ -52,7 +52,8 @@ class AdaptedEncoder(nn.Module):
         config: what is written to ``config.json``.
     """
 
-    backbone: Encoder
+    backbone: Any  # an Encoder; each kind of model says which
+    vocabulary: Vocabulary | None = None
 
     def __init__(self, backbone: Encoder, source: Any, config: ModelConfig):
         super().__init__()
@@ -67,13 +68,34 @@ class AdaptedEncoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.parameters()).device
+        device: torch.device = next(self.backbone.parameters()).device
+        return device
 
     def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frozen layers below the first adapter: hidden [B, T, H] and lengths along T."""
         with torch.no_grad():
             hidden, frames = self.backbone.embed(inputs, lengths)
             return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
+
+    def adapted_layers(
+        self,
+        hidden: Tensor,
+        lengths: Tensor,
+        languages: Sequence[str | None],
+        adapter: AdapterWeights | None = None,
+    ) -> Tensor:
+        """The layers from the first adapter to the top, [B, T, H], on what :meth:`prefix` returned."""
+        with self.injection.use(self.adapters_for(languages, adapter)):
+            hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
+        finished: Tensor = self.backbone.finish(hidden)
+        return finished
+
+    def at_step(self, step: int) -> None:
+        """Follow a schedule of the objective's own; called before each training step."""
+
+    def readings(self) -> dict[str, float]:
+        """What a training log says beside the loss."""
+        return {}
 
     def adapters_for(
         self, languages: Sequence[str | None], adapter: AdapterWeights | None = None
@@ -89,7 +111,7 @@ class AdaptedEncoder(nn.Module):
         )
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Everything but the backbone: the source and the head."""
+        """Everything but the backbone: the source, and the head of the objective."""
         state = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith("backbone.")}
 
@@ -110,7 +132,7 @@ class AdaptedEncoder(nn.Module):
     def save_pretrained(
         self, folder: Path | str, card: str = "", dtype: torch.dtype | None = None
     ) -> None:
-        """Write config.json, model.safetensors, README.md and what the head needs, whole or not at all.
+        """Write config.json, model.safetensors, vocab.json and README.md, whole or not at all.
 
         Args:
             folder: replaced if it exists.
@@ -127,15 +149,13 @@ class AdaptedEncoder(nn.Module):
             draft.mkdir()
             save_file(state, draft / WEIGHTS)
             (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
+            if self.vocabulary is not None:
+                self.vocabulary.save(draft / VOCABULARY)
             (draft / CARD).write_text(card)
-            self._save_more(draft)
-
-    def _save_more(self, folder: Path) -> None:
-        """Files that this kind of model has beside those of all."""
 
 
 class AdaptedModel(AdaptedEncoder):
-    """A frozen backbone with adapters from ``source`` in its upper layers, and a linear CTC head.
+    """An adapted encoder with a linear CTC head.
 
     Args:
         backbone: frozen encoder.
@@ -146,6 +166,7 @@ class AdaptedModel(AdaptedEncoder):
     """
 
     backbone: Backbone
+    vocabulary: Vocabulary
 
     def __init__(
         self,
@@ -186,9 +207,8 @@ class AdaptedModel(AdaptedEncoder):
             hidden, lengths = self.prefix(features, lengths)
         if self.training and self.mask_time:
             hidden = mask_spans(hidden, lengths, self.mask_time)
-        with self.injection.use(self.adapters_for(languages, adapter)):
-            hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
-        return {"logits": self.head(self.backbone.finish(hidden)), "lengths": lengths}
+        states = self.adapted_layers(hidden, lengths, languages, adapter)
+        return {"logits": self.head(states), "lengths": lengths}
 
     @torch.inference_mode()
     def log_probs(
@@ -202,39 +222,51 @@ class AdaptedModel(AdaptedEncoder):
         output = self(lengths, languages, features=features, adapter=adapter)
         return output["logits"].float().log_softmax(-1), output["lengths"]
 
-    def _save_more(self, folder: Path) -> None:
-        self.vocabulary.save(folder / VOCABULARY)
-
     @classmethod
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> AdaptedModel:
         """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
 
         Raises:
-            CheckpointError: a file is missing or broken, or the backbone has another shape.
+            CheckpointError: a file is missing or broken, the backbone has another shape, or the
+                checkpoint was trained for another objective than CTC.
             BackboneError: the backbone cannot be found.
         """
         folder = Path(folder)
         config = read_model_config(folder)
         if config.objective != "ctc":
+            if config.objective == "mlm":
+                raise CheckpointError(f"{folder} is a model of text; expected one of speech")
             raise CheckpointError(
-                f"{folder} is a model of text ({config.objective}); expected one of speech"
+                f"{folder} was trained for {config.objective} and has no CTC head: give it one with "
+                f"`pretrain` and `init_from: {folder}`"
             )
-        chosen = backbone or config.backbone.name
-        encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
-        source = source_for(config, encoder, folder, chosen)
+        encoder = load_encoder(config, folder, backbone)
+        source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
         return model.eval()
 
 
-def source_for(config: ModelConfig, encoder: Encoder, folder: Path, name: str) -> Any:
-    """The weight source that a checkpoint describes, or None; CheckpointError if ``encoder`` differs."""
+def load_encoder(config: ModelConfig, folder: Path, backbone: str | None = None) -> Backbone:
+    """The backbone of the checkpoint in ``folder``, or ``backbone`` in its place.
+
+    Raises:
+        CheckpointError: the backbone has another shape.
+        BackboneError: the backbone cannot be found.
+    """
+    chosen = backbone or config.backbone.name
+    encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
+    check_shape(config, encoder, folder, chosen)
+    return encoder
+
+
+def check_shape(config: ModelConfig, encoder: Encoder, folder: Path, name: str) -> None:
+    """CheckpointError if ``encoder`` is not of the shape that the checkpoint in ``folder`` is for."""
     if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
         raise CheckpointError(
             f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
             f"{config.hidden_size}); {name} has {len(encoder.layers)} of {encoder.hidden_size}"
         )
-    return build_source(config.source, config.hidden_size, config.layers, config.languages)
 
 
 def checkpoint_folder(name: Path | str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from madg_speech.config import (
     FREEZE,
@@ -57,4 +57,12 @@ class MlmConfig(Section):
     )
     init_typology_from: str | None = Field(None, description=TYPOLOGY_FROM)
     freeze_typology: bool = Field(False, description=FREEZE)
+
+    @field_validator("source")
+    @classmethod
+    def _without_shrinkage(cls, source: SourceConfig) -> SourceConfig:
+        if source.shrink.rule != "none":
+            raise ValueError("source.shrink is fitted on dev speech: leave it out for text")
+        return source
+
     output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")

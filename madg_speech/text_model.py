@@ -19,10 +19,11 @@ from madg_speech.errors import CheckpointError
 from madg_speech.model import (
     AdaptedEncoder,
     ModelConfig,
+    check_shape,
     read_model_config,
     read_weights,
-    source_for,
 )
+from madg_speech.sources import build_source
 
 
 class MaskedTokenHead(nn.Module):
@@ -92,9 +93,8 @@ class TextModel(AdaptedEncoder):
         """
         assert self.head is not None, "a model that only encodes"
         hidden, lengths = self.prefix(inputs, lengths)
-        with self.injection.use(self.adapters_for(languages)):
-            hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
-        return {"logits": self.head(hidden[chosen])}
+        states = self.adapted_layers(hidden, lengths, languages)
+        return {"logits": self.head(states[chosen])}
 
     def encode_words(
         self,
@@ -182,7 +182,8 @@ class TextModel(AdaptedEncoder):
         chosen = backbone or config.backbone.name
         revision = None if backbone else config.backbone.revision
         encoder = load_text_backbone(chosen, revision, config.backbone.layers)
-        source = source_for(config, encoder, folder, chosen)
+        check_shape(config, encoder, folder, chosen)
+        source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         state = read_weights(folder)
         tokens = state.get("head.tokens")
         head = None if tokens is None else MaskedTokenHead(encoder.word_embeddings, tokens)

@@ -7,6 +7,7 @@ in total as their URIEL vectors do: no conditioning learns faster for being larg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from madg_speech.config import TypologyConfig, UnseenConfig
 from madg_speech.kin import shares
 from madg_speech.language_data.tables import places
 from madg_speech.language_data.uriel import BLOCKS, read_uriel
+from madg_speech.language_data.urielplus import read_stated
 from madg_speech.languages import Language, resolve
 from madg_speech.shuffling import draw_permutation
-from madg_speech.typology import Floats, Typology, load_typology, observed_features
+from madg_speech.typology import Floats, Typology, described_by, load_typology, observed_features
 
 
 def settle_permutation(config: TypologyConfig, languages: Iterable[str]) -> TypologyConfig:
@@ -42,7 +44,8 @@ def build_typology(
 
     - ``uriel``; ``syntax``, ``phonology``, ``inventory``: all 289 features, or one block of them.
     - ``observed``: each value where a source states it, else 0, then which are stated (2 x 289).
-    - ``uriel+``: see :mod:`madg_speech.language_data.urielplus`.
+    - ``uriel+``: 463 features; those of :mod:`madg_speech.language_data.urielplus`, gaps filled with
+      URIEL's value, or else the mean of the innermost clade that has one, or of all languages.
     - ``lineage+geography``: one feature for each Glottolog clade of a training language, then the
       place on the unit sphere (cos φ cos λ, cos φ sin λ, sin φ), zeros where it is unknown.
     - ``random``: each feature drawn for each language by URIEL's frequency of that feature.
@@ -117,6 +120,34 @@ def _observed(config: TypologyConfig, trained: Sequence[str], unseen: UnseenConf
     return Typology(config.name, names, _Rows(make))
 
 
+def _urielplus(config: TypologyConfig, trained: Sequence[str], unseen: UnseenConfig) -> Typology:
+    stated, uriel = read_stated(), load_typology()
+    unknown = np.full(len(stated.features), np.nan, np.float32)
+    members: dict[str, list[Floats]] = {"": list(stated.values.values())}  # "" holds them all
+    for iso, vector in stated.values.items():
+        for clade in resolve(iso).lineage:
+            members.setdefault(clade, []).append(vector)
+
+    @cache
+    def mean(clade: str) -> Floats:
+        values = np.stack(members.get(clade, [unknown]))
+        count = (~np.isnan(values)).sum(axis=0)
+        total = np.nansum(values, axis=0)
+        averages: Floats = np.divide(total, count, out=unknown.copy(), where=count > 0)
+        return averages
+
+    def make(iso: str) -> Floats:
+        vector = stated.values.get(iso, stated.values.get(described_by(iso), unknown))
+        imputed = unknown.copy()
+        imputed[: uriel.dim] = uriel.vectors([iso])[0]
+        clades = [*reversed(resolve(iso).lineage), ""]
+        for values in (imputed, *map(mean, clades)):
+            vector = np.where(np.isnan(vector), values, vector)
+        return vector
+
+    return Typology(config.name, stated.features, _Rows(make))
+
+
 def _lineage(config: TypologyConfig, trained: Sequence[str], unseen: UnseenConfig) -> Typology:
     clades = sorted({clade for iso in trained for clade in resolve(iso).lineage})
 
@@ -156,6 +187,7 @@ _MAKERS = {
     "phonology": _block,
     "inventory": _block,
     "observed": _observed,
+    "uriel+": _urielplus,
     "lineage+geography": _lineage,
     "random": _random,
     "language-id": _language_id,

@@ -11,6 +11,7 @@ from madg_speech.config import PretrainConfig
 from madg_speech.errors import CheckpointError, ConfigError, DataError, ManifestError
 from madg_speech.model import AdaptedModel, read_weights
 from madg_speech.training.pretrain import pretrain
+from madg_speech.training.shrinkage import SCALES
 from madg_speech.typology import load_typology
 from tests.speech import write_corpus
 
@@ -140,6 +141,39 @@ def test_a_shuffled_run_keeps_its_permutation(tiny_whisper: Path, tmp_path: Path
     torch.testing.assert_close(model.source.mean, torch.from_numpy(trained).mean(0))
 
 
+def test_the_generator_s_own_weight_decay_and_shrinkage(
+    tiny_whisper: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, dev = write_corpus(tmp_path / "train"), write_corpus(tmp_path / "dev", ("deu",), 1)
+
+    def state(name: str, decay: float) -> tuple[dict[str, torch.Tensor], Path]:
+        config = settings(
+            tiny_whisper,
+            train,
+            tmp_path / name,
+            source={"kind": "two-stage", "bottleneck": 8, "shrink": {"rule": "nearest"}},
+            data={"train": [str(train)], "dev": [str(dev)]},
+            training={
+                "steps": 1,
+                "warmup_steps": 0,
+                "learning_rate": 1e-3,
+                "weight_decay": 0,
+                "generator_weight_decay": decay,
+            },
+        )
+        folder = run(config)
+        return read_weights(folder), folder
+
+    plain, _ = state("plain", 0.0)
+    decayed, folder = state("decayed", 100.0)
+    torch.testing.assert_close(decayed["source.static.down"], plain["source.static.down"])
+    drawn = plain["source.embed.weight"]  # W is zero and passes V no gradient in the first step
+    torch.testing.assert_close(decayed["source.embed.weight"], 0.9 * drawn)
+    chosen = AdaptedModel.from_pretrained(folder).spec.source.shrink.scale
+    assert f"shrink.scale {chosen}" in capsys.readouterr().err
+    assert chosen in SCALES
+
+
 def test_dev_scores_are_grouped_and_stored(tiny_whisper: Path, tmp_path: Path) -> None:
     train = write_corpus(tmp_path / "train", ("swh",))
     dev = write_corpus(tmp_path / "dev", ("deu",))
@@ -165,6 +199,15 @@ def test_a_run_folder_is_never_overwritten(
     other = settings(tiny_whisper, manifest, tmp_path / "run", training={"steps": 2})
     with pytest.raises(ConfigError, match="another training"):
         run(other, resume=True)
+    file = tmp_path / "run" / "run.json"
+    described = json.loads(file.read_text())
+    del described["config"]["objective"]  # begun before there was such a key
+    file.write_text(json.dumps(described))
+    run(config, resume=True)
+    described["config"] = {"language": "swh", "manifests": ["a.jsonl"]}
+    file.write_text(json.dumps(described))
+    with pytest.raises(ConfigError, match="another configuration"):
+        run(config, resume=True)
 
 
 def test_what_is_left_out_is_counted(tiny_whisper: Path, manifest: Path, tmp_path: Path) -> None:

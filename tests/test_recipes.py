@@ -12,11 +12,15 @@ from accelerate.utils import DistributedType
 from madg_speech.config import PretrainConfig, load_config, objective_of
 from madg_speech.text_config import MlmConfig
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "default"
+RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPE = RECIPES / "default"
+CONFIGS = [path for name in ("default", "ssl", "xlsr") for path in (RECIPES / name).glob("*.yaml")]
 LAUNCHES = {"one_gpu": (1, 1), "eight_gpus": (1, 8), "sixty_four_gpus": (8, 64)}
 
 
-@pytest.mark.parametrize("path", sorted(RECIPE.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(CONFIGS), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_configurations_are_valid(path: Path) -> None:
     config = load_config(path, PretrainConfig)
     assert config.data.train and config.output
@@ -45,17 +49,15 @@ def test_the_launch_lines_are_ones_that_accelerate_takes() -> None:
     assert named == set(LAUNCHES)
 
 
-def test_the_run_script_names_configurations_that_exist() -> None:
-    configs = re.findall(r"recipes/default/(\S+\.yaml)", (RECIPE / "run.sh").read_text())
-    assert configs and all((RECIPE / name).is_file() for name in configs)
+@pytest.mark.parametrize("text", ["default/run.sh", "ssl/run.sh", "xlsr/README.md"])
+def test_commands_name_configurations_that_exist(text: str) -> None:
+    configs = re.findall(r"recipes/([\w/-]+\.yaml)", (RECIPES / text).read_text())
+    assert configs and all((RECIPES / name).is_file() for name in configs)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((RECIPE.parent / "mlm").glob("*.yaml")), ids=lambda p: p.name
-)
-def test_the_recipe_of_text_is_valid_and_holds_the_same_languages_out(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted((RECIPES / "mlm").glob("*.yaml")), ids=lambda p: p.name)
+def test_recipes_of_text_are_valid_and_hold_the_same_languages_out(path: Path) -> None:
     config = load_config(path, MlmConfig)
     assert objective_of(path) == "mlm"
     assert config.data == load_config(path.parent / "static.yaml", MlmConfig).data
-    run = (path.parent / "run.sh").read_text()
-    assert path.stem in run or path.stem == "madg"
+    assert path.stem in (path.parent / "run.sh").read_text() or path.stem == "madg"

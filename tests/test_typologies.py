@@ -7,6 +7,7 @@ import pytest
 from madg_speech.config import SourceConfig, TypologyConfig, UnseenConfig
 from madg_speech.errors import UnknownLanguageError
 from madg_speech.kin import shares
+from madg_speech.language_data.urielplus import read_stated
 from madg_speech.languages import resolve
 from madg_speech.typologies import build_typology, settle_permutation
 from madg_speech.typology import load_typology, observed_features
@@ -18,6 +19,7 @@ NAMES = [
     "phonology",
     "inventory",
     "observed",
+    "uriel+",
     "lineage+geography",
     "random",
     "language-id",
@@ -51,6 +53,26 @@ def test_observed_hides_imputed_values_and_says_which() -> None:
     values, mask = vector[:289] / vector.max(), vector[289:] / vector.max()
     np.testing.assert_array_equal(mask, stated)
     np.testing.assert_array_equal(values, load_typology().vectors(["wol"])[0] * stated)
+
+
+def test_urielplus_states_more_and_fills_the_rest_from_the_clade() -> None:
+    stated = read_stated()
+    assert len(stated.features) == 289 + 174
+    typology = build_typology(TypologyConfig(name="uriel+"), ())
+    english, german, isolate = typology.vectors(["eng", "deu", "eus"])
+    known = ~np.isnan(stated.values["eng"])
+    np.testing.assert_array_equal(english[known], stated.values["eng"][known])
+    assert english[stated.features.index("S_DEFINITE_ARTICLE")] == 1
+    assert "deu" not in stated.values
+    np.testing.assert_array_equal(german[:289], load_typology().vectors(["deu"])[0])
+    lineages = {iso: resolve(iso).lineage for iso in stated.values}
+    for column in (300, 400, 462):
+        for clade in reversed(resolve("deu").lineage):
+            values = [v[column] for i, v in stated.values.items() if clade in lineages[i]]
+            if not np.isnan(values).all():
+                assert german[column] == pytest.approx(np.nanmean(values), rel=1e-5)
+                break
+    assert ((isolate >= 0) & (isolate <= 1)).all()
 
 
 def test_lineage_and_place() -> None:

@@ -51,6 +51,11 @@ print(Path(espeak.__file__).parent.parent.parent)
     assert result.stdout.split("\n")[:3] == ["two-stage True", str(unpacked), str(unpacked)]
 
 
+def test_the_page_of_serve_is_inside(unpacked: Path) -> None:
+    page = {path.name for path in (unpacked / "madg_speech" / "serving" / "page").iterdir()}
+    assert {"index.html", "style.css", "app.js"} <= page
+
+
 def test_the_command_line_answers(unpacked: Path) -> None:
     result = run(unpacked, "-m", "madg_speech", "prepare", "--help")
     assert result.returncode == 0

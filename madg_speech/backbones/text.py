@@ -46,10 +46,9 @@ class TextBackbone(Encoder):
         self.head_start = head_start or {}
         self.hidden_size = model.config.hidden_size
         distil = model.config.model_type == "distilbert"
-        self.layers = model.transformer.layer if distil else model.encoder.layer
-        norms = [
-            layer.output_layer_norm if distil else layer.output.LayerNorm for layer in self.layers
-        ]
+        layers: Any = model.transformer.layer if distil else model.encoder.layer
+        norms = [layer.output_layer_norm if distil else layer.output.LayerNorm for layer in layers]
+        self.layers = layers
         self.placements = tuple(Placement(norm, before_norm=True) for norm in norms)
 
     @property

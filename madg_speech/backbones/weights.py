@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from madg_speech.backbones import e5, wheels
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.errors import BackboneError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HUB_SECONDS = 2.0
 CONFIG = "config.json"
@@ -79,6 +83,25 @@ def backbone_folder(name: str, revision: str | None = None) -> Path:
     return converted
 
 
+def read_tensors(folder: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Tensors of a folder of weights whose names begin with one of ``prefixes``, in float32.
+
+    transformers leaves out what its bare encoder has no place for, such as a quantiser.
+    """
+    import torch
+    from safetensors import safe_open
+
+    found: dict[str, Tensor] = {}
+    if (folder / PICKLE).is_file() and not list(folder.glob("model*.safetensors")):
+        state = torch.load(folder / PICKLE, map_location="cpu", weights_only=True)
+        found = {name: value for name, value in state.items() if name.startswith(prefixes)}
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, "pt") as tensors:
+            wanted = [name for name in tensors.keys() if name.startswith(prefixes)]  # noqa: SIM118
+            found |= {name: tensors.get_tensor(name) for name in wanted}
+    return {name: value.float() for name, value in found.items()}
+
+
 def _missing(folder: Path) -> list[str]:
     """Names of the files without which transformers cannot load ``folder``."""
     shards = folder / SHARDS
@@ -135,6 +158,28 @@ def _snapshot(
             local_files_only=local_files_only,
         )
     )
+
+
+def fetch_beside(name: str, file: str) -> None:
+    """Have one more file of a model beside those that :func:`backbone_folder` found for it.
+
+    Models with a file for each of a thousand languages are not fetched whole.
+
+    Raises:
+        BackboneError: the folder lacks it, or it can be had neither from the hub's cache nor the hub.
+    """
+    if (local := Path(name).expanduser()).is_dir():
+        if not (local / file).is_file():
+            raise BackboneError(f"{local} lacks {file}")
+        return
+    from huggingface_hub import hf_hub_download
+
+    try:
+        with _status(f"Fetching {file} of {name}"):
+            hf_hub_download(name, file, etag_timeout=HUB_SECONDS)
+    except Exception as reason:  # as in _from_hub
+        said = str(reason).strip().splitlines()[0]
+        raise BackboneError(f"{file} of {name} cannot be fetched: {said}") from reason
 
 
 def _hub_answers() -> bool:

@@ -20,7 +20,9 @@ VERBS = {
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
     "refine": "Tune one language's adapter, or its λ alone, on minutes of transcribed audio.",
     "evaluate": "Score systems on manifests: CER and WER per language and group, comparisons.",
+    "report": "Draw results: one HTML page that needs no network, and Markdown.",
     "transcribe": "Transcribe recordings in any URIEL language.",
+    "serve": "A web page and an OpenAI-compatible endpoint that transcribe.",
     "build-lexicon": "Make a native-script lexicon and n-gram model from plain text.",
     "demo": "Hear two languages never trained on: generated, no and wrong adapters side by side.",
 }

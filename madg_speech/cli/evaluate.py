@@ -32,11 +32,19 @@ def evaluate(
     rescore: Annotated[
         Path | None, typer.Option(help="Score the hypotheses in this folder again; decode nothing.")
     ] = None,
+    pool: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Evaluation folder of a fold of a cross-validation; all folds are put together in "
+            "--output, so that each language is scored by its own fold's checkpoint. Repeatable."
+        ),
+    ] = None,
     adapter_from: Annotated[
         list[str] | None,
         typer.Option(
-            help="generated (default), none, nearest (other training language), mean, or a language "
-            "whose adapter all utterances get. Repeatable."
+            help="generated (default), none, nearest (other training language), same-clade, "
+            "other-family, mean, zero or random (vector), or a language whose adapter all utterances "
+            "get. Repeatable."
         ),
     ] = None,
     baseline: Annotated[
@@ -56,6 +64,13 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Training manifest for the leak filter. Repeatable."),
     ] = None,
+    inventory: Annotated[
+        bool,
+        typer.Option(
+            "--inventory",
+            help="Checkpoints of phones: also with the phones that URIEL denies a language masked.",
+        ),
+    ] = False,
     normalizer: Annotated[
         str, typer.Option(help="default, none, whisper or ml-superb.")
     ] = "default",
@@ -91,13 +106,22 @@ def evaluate(
 
             training = [u for path in train_text for u in read_speech(path, lang)]
             write_leaks(folder, read_references(folder), training)
+    elif pool:
+        from madg_speech.evaluation.pool import pool_folds
+
+        if checkpoint or manifest or baseline or output is None:
+            raise ConfigError(
+                "--pool DIR decodes nothing: give --output, and no --checkpoint, --manifest, --baseline"
+            )
+        folder = output
+        pool_folds(pool, folder)
     else:
         from madg_speech.evaluation.run import run_systems
 
         if not manifest or output is None or not (checkpoint or baseline):
             raise ConfigError(
                 "expected --manifest, --output and at least one --checkpoint or --baseline "
-                "(or --rescore DIR)"
+                "(or --rescore DIR, or --pool DIR --output DIR)"
             )
         folder = output
         run_systems(
@@ -111,6 +135,7 @@ def evaluate(
             train_text=train_text or [],
             device=device,
             fresh=fresh,
+            inventory=inventory,
         )
     results = score_folder(folder, scoring, sys.argv)
     console = Console()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from babel import Locale
 
 from madg_speech.audio import SAMPLE_RATE, Waveform
-from madg_speech.backbones.weights import backbone_folder
+from madg_speech.backbones.weights import PICKLE, backbone_folder, fetch_beside
 from madg_speech.errors import BackboneError, UnknownLanguageError
+from madg_speech.language_data.tables import script_of
 from madg_speech.languages import resolve
 from madg_speech.typology import nearest
 
+ADAPTER = "adapter.{}.safetensors"
 WHISPER_MODES = ("auto", "given", "nearest")
 _ROWS = 8  # Whisper pads each row to 30 s, however short it is
 _NEW_TOKENS = 224  # what openai/whisper allows a window
@@ -41,7 +45,7 @@ class WhisperDecoder:
                 f"{model} is a {kind} model; --baseline whisper needs a Whisper model"
             )
         self.name = model
-        self.sha256 = _file_hashes(folder)
+        self.sha256 = _weights_hash(folder)
         self.processor = WhisperProcessor.from_pretrained(folder)
         self.model = WhisperForConditionalGeneration.from_pretrained(folder).eval().to(device)
         tokens = getattr(self.model.generation_config, "lang_to_id", None)
@@ -128,16 +132,18 @@ class WhisperBaseline:
 class MmsBaseline:
     """A CTC model of the wav2vec2 family: MMS with its language adapters, or any without.
 
-    With adapters (``adapter.LANG.safetensors`` beside the model; Pratap et al. 2023, arXiv
-    2305.13516) a language that has none gets the typologically nearest one's. A model without
-    adapters, such as MMS Zero-shot, is taken to emit romanised text.
+    Where ``vocab.json`` holds a vocabulary for each language, ``adapter.LANG.safetensors`` (attention
+    adapters and output layer; Pratap et al. 2023, arXiv 2305.13516) is put in for each language, from
+    the model's folder or fetched from the hub on first use; a language that has none gets the
+    typologically nearest one's. A model without adapters, such as MMS Zero-shot, is taken to emit
+    romanised text.
 
     Args:
         model: folder or hub id.
         device: ``cpu``, ``cuda`` ...
 
     Raises:
-        BackboneError: not found, or not a CTC model of that family.
+        BackboneError: not found, or not a CTC model of that family with a vocabulary.
     """
 
     max_seconds = 60.0
@@ -151,24 +157,24 @@ class MmsBaseline:
             raise BackboneError(
                 f"{model} is a {config.model_type} model; --baseline mms needs a wav2vec2 CTC model"
             )
+        if not (self.folder / "vocab.json").is_file():
+            raise BackboneError(
+                f"{model} has no vocab.json: --baseline mms needs a model tuned for CTC"
+            )
         self.model_name = model
         self.name = Path(model).name
         self.processor = Wav2Vec2Processor.from_pretrained(self.folder)
-        self.adapters = _by_iso(
-            file.name.split(".")[1] for file in self.folder.glob("adapter.*.safetensors")
-        )
+        self.adapters = _by_iso(self._adapter_codes())
         self.device = device
         self.active: str | None = None
-        start = next(iter(self.adapters.values()), None)
-        chosen = {} if start is None else {"target_lang": start, "ignore_mismatched_sizes": True}
-        self.model = Wav2Vec2ForCTC.from_pretrained(self.folder, **chosen).eval().to(device)
+        self.model = Wav2Vec2ForCTC.from_pretrained(self.folder).eval().to(device)
 
     def describe(self) -> dict[str, Any]:
         """Model and how many adapters it has."""
         return {
             "kind": "mms",
             "model": self.model_name,
-            "sha256": _file_hashes(self.folder),
+            "sha256": _weights_hash(self.folder),
             "adapters": len(self.adapters),
             "decoding": "greedy CTC",
             "script": "native" if self.adapters else "romanized",
@@ -186,6 +192,7 @@ class MmsBaseline:
         """Greedy CTC text of each waveform."""
         adapter = self.condition(language)
         if adapter != self.active and adapter is not None:
+            fetch_beside(self.model_name, ADAPTER.format(adapter))
             self.processor.tokenizer.set_target_lang(adapter)
             self.model.load_adapter(adapter, local_files_only=True)
             self.model.to(self.device)
@@ -196,22 +203,37 @@ class MmsBaseline:
         best = self.model(**inputs).logits.argmax(-1)
         return [str(text).strip() for text in self.processor.batch_decode(best)]
 
+    def _adapter_codes(self) -> list[str]:
+        vocabulary = json.loads((self.folder / "vocab.json").read_text(encoding="utf-8"))
+        codes = [code for code, tokens in vocabulary.items() if isinstance(tokens, dict)]
+        if Path(self.model_name).expanduser().is_dir():
+            return [code for code in codes if (self.folder / ADAPTER.format(code)).is_file()]
+        return codes
 
-def _by_iso(codes: Iterator[str]) -> Mapping[str, str]:
-    """ISO 639-3 -> a model's own code; codes that name no URIEL language are left out."""
-    found: dict[str, str] = {}
-    for code in sorted(codes):
+
+def _by_iso(codes: Iterable[str]) -> Mapping[str, str]:
+    """ISO 639-3 -> a model's own code; codes that name no URIEL language are left out.
+
+    MMS writes some languages in several scripts or dialects (``azj-script_latin``): the language's
+    usual script wins, then the first by name.
+    """
+    found: dict[str, tuple[bool, str]] = {}
+    for code in codes:
+        language, _, variety = code.partition("-")
         try:
-            found.setdefault(resolve(code).iso, code)
+            iso = resolve(language).iso
         except UnknownLanguageError:
             continue
-    return found
+        script = Locale("en").scripts.get(script_of(iso) or "", "").lower()
+        rank = (variety != "" and variety != f"script_{script}", code)
+        found[iso] = min(rank, found.get(iso, rank))
+    return {iso: code for iso, (_, code) in sorted(found.items())}
 
 
-def _file_hashes(folder: Path) -> str:
-    """SHA-256 over the weight files in order of name."""
+def _weights_hash(folder: Path) -> str:
+    """SHA-256 over the model's weight files in order of name, without adapters fetched later."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted([*folder.glob("model*.safetensors"), *folder.glob(PICKLE)]):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
-from madg_speech.evaluation.score import LanguageScores, Standing
+from madg_speech.evaluation.groups import Standing
+from madg_speech.evaluation.score import LanguageScores
 from madg_speech.metrics.bootstrap import paired_difference
 from madg_speech.splits import clade_of
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -94,3 +95,9 @@ def write_leaks(
     }
     with atomic_path(folder / LEAKS) as draft:
         draft.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_leaks(folder: Path) -> dict[str, Any] | None:
+    """Read what :func:`write_leaks` kept; None if the filter was not run."""
+    path = folder / LEAKS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,50 +1,18 @@
-"""Hypotheses and references -> error rates per language and per group of languages."""
+"""Hypotheses and references of a language -> its error rates."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-from madg_speech.data.manifest import Utterance
-from madg_speech.errors import UnknownLanguageError
 from madg_speech.evaluation.hypotheses import Hypothesis
-from madg_speech.evaluation.systems import Script
-from madg_speech.language_data.tables import script_of
-from madg_speech.languages import resolve
-from madg_speech.metrics.bootstrap import Rate, macro_interval
+from madg_speech.evaluation.spelling import References, Spelling
+from madg_speech.metrics.bootstrap import Rate
 from madg_speech.metrics.error_rate import ErrorRate, character_errors, pool, word_errors
-from madg_speech.splits import clade_of, known_to_backbone, training_group
-from madg_speech.text.normalize import Normalizer, normalize
-from madg_speech.text.romanize import romanize
 
-SUBSETS = ("all", "words", "sentences", "unleaked")
 METRICS = ("cer", "wer")
-WORST = 5
-
-# Written without spaces between words: there a "word" is a text of up to four characters.
-UNSPACED = frozenset({"Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
-# ML-SUPERB 2.0 takes the spaces out of these before scoring.
-SPACES_REMOVED = frozenset({"cmn", "jpn", "tha", "yue", "zho"})
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """How texts are made comparable: a normaliser, then romanisation if ``script`` says so."""
-
-    script: Script
-    normalizer: Normalizer
-
-    def __call__(self, text: str, language: str) -> str:
-        """Spell ``text`` for scoring."""
-        normal = self.normalizer(text)
-        if self.script == "romanized":
-            normal = romanize(normal, language)
-        if self.normalizer.name == "ml-superb" and language in SPACES_REMOVED:
-            normal = normal.replace(" ", "")
-        return normal
 
 
 @dataclass(frozen=True)
@@ -107,59 +75,6 @@ class LanguageScores:
         return [source[place] for place in self.subsets[subset]]
 
 
-@dataclass(frozen=True)
-class References:
-    """Reference texts of one language as they are scored.
-
-    Attributes:
-        language: ISO 639-3.
-        texts: id -> spelt reference; utterances whose reference is empty are not in it.
-        empty: ids of those.
-        subsets: name of ``SUBSETS`` -> ids; empty subsets are absent.
-    """
-
-    language: str
-    texts: Mapping[str, str]
-    empty: tuple[str, ...]
-    subsets: Mapping[str, frozenset[str]]
-
-
-def spell_references(
-    language: str,
-    utterances: Sequence[Utterance],
-    spelling: Spelling,
-    leaked: frozenset[str] | None = None,
-) -> References:
-    """Spell the references of a language and sort them into subsets.
-
-    Args:
-        language: ISO 639-3.
-        utterances: its utterances.
-        spelling: how.
-        leaked: ids that the leak filter caught; None if it was not run.
-    """
-    texts = {u.id: spelling(u.text, language) for u in utterances}
-    empty = tuple(name for name, text in texts.items() if not text.strip())
-    kept = {name: text for name, text in texts.items() if text.strip()}
-    words = {u.id for u in utterances if is_word(u.text, language)}
-    subsets = {
-        "all": frozenset(kept),
-        "words": frozenset(kept.keys() & words),
-        "sentences": frozenset(kept.keys() - words),
-        "unleaked": frozenset() if leaked is None else frozenset(kept.keys() - leaked),
-    }
-    return References(language, kept, empty, {name: ids for name, ids in subsets.items() if ids})
-
-
-def is_word(text: str, language: str) -> bool:
-    """Whether a reference is a single word rather than a sentence.
-
-    No space in it; in scripts that do without spaces, at most four characters.
-    """
-    normal = normalize(text)
-    return " " not in normal and (len(normal) <= 4 or script_of(language) not in UNSPACED)
-
-
 def score_language(
     references: References,
     hypotheses: Mapping[str, Hypothesis],
@@ -186,91 +101,3 @@ def score_language(
         subsets,
         samples,
     )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a language stands to a system.
-
-    Attributes:
-        training: trained, clade, family or unrelated; None if the training languages are not known.
-        backbone: whether the backbone's training languages name it; None if that is not known.
-        script: script type of the language.
-    """
-
-    training: str | None
-    backbone: bool | None
-    script: str
-
-    @classmethod
-    def of(cls, language: str, trained: Sequence[str] | None, backbone: str | None) -> Standing:
-        """Look ``language`` up."""
-        return cls(
-            None if trained is None else training_group(language, trained),
-            None if backbone is None else known_to_backbone(language, backbone),
-            script_type(language),
-        )
-
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        """The groups that the language belongs to."""
-        names = ["all", f"script:{self.script}"]
-        if self.training is not None:
-            names.append(self.training)
-            if self.training != "trained":
-                names.append("unseen")
-        if self.backbone is not None:
-            names.append("backbone:known" if self.backbone else "backbone:unknown")
-            if self.training not in (None, "trained") and not self.backbone:
-                names.append("unseen, backbone:unknown")
-        return tuple(names)
-
-
-def script_type(language: str) -> str:
-    """The script type of a code, ``unknown`` for one that nobody lists."""
-    try:
-        return resolve(language).script
-    except UnknownLanguageError:
-        return "unknown"
-
-
-def summarise_groups(
-    scores: Mapping[str, LanguageScores], standings: Mapping[str, Standing]
-) -> dict[str, dict[str, Any]]:
-    """Group -> subset -> macro scores: each language counts once."""
-    members: dict[str, list[str]] = {}
-    for language in scores:
-        for group in standings[language].groups:
-            members.setdefault(group, []).append(language)
-    result: dict[str, dict[str, Any]] = {}
-    for group, languages in sorted(members.items()):
-        for subset in SUBSETS:
-            inside = {n: scores[n] for n in languages if subset in scores[n].subsets}
-            if inside:
-                result.setdefault(group, {})[subset] = macro_summary(inside, subset)
-    return result
-
-
-def macro_summary(scores: Mapping[str, LanguageScores], subset: str) -> dict[str, Any]:
-    """Mean over languages, its interval, the worst five, spread, and the alternative average."""
-    clades = {name: clade_of(name) for name in scores}
-    summary: dict[str, Any] = {
-        "languages": sorted(scores),
-        "clades": len(set(clades.values())),
-        "utterances": sum(len(score.subsets[subset]) for score in scores.values()),
-    }
-    for metric in METRICS:
-        rates = {name: score.rate(metric, subset) for name, score in scores.items()}
-        values = [rate.value for rate in rates.values()]
-        worst = sorted(((rate.value, name) for name, rate in rates.items()), reverse=True)[:WORST]
-        summary[metric] = {
-            "macro": statistics.fmean(values),
-            "interval": macro_interval(rates, clades),
-            "deviation": statistics.stdev(values) if len(values) > 1 else None,
-            "worst": [[name, value] for value, name in worst],
-            "worst_mean": statistics.fmean(value for value, _ in worst),
-            "utterance_mean": statistics.fmean(
-                score.utterance_mean(metric, subset) for score in scores.values()
-            ),
-        }
-    return summary

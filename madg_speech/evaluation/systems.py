@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from madg_speech.audio import Waveform
 from madg_speech.errors import ConfigError
+from madg_speech.evaluation.swaps import (
+    OTHER_LANGUAGE,
+    OTHER_VECTOR,
+    SWAPS,
+    other_language,
+    other_vector,
+)
 from madg_speech.languages import resolve
-from madg_speech.typology import nearest
 
 if TYPE_CHECKING:
-    from madg_speech.adapters import AdapterWeights
     from madg_speech.model import AdaptedModel
 
-Script = Literal["romanized", "native"]
-ADAPTERS = ("generated", "none", "nearest", "mean")
+Script = Literal["romanized", "native", "phones"]
+ADAPTERS = ("generated", *SWAPS)
 
 
 class System(Protocol):
@@ -34,7 +39,7 @@ class System(Protocol):
     def describe(self) -> dict[str, Any]:
         """What made its hypotheses, as JSON: hypotheses of another description are not resumed.
 
-        ``script`` ("romanized" or "native") tells how its output is spelt, ``trained`` lists its
+        ``script`` ("romanized", "native" or "phones") tells how its output is spelt, ``trained`` lists its
         training languages if they are known, ``backbone`` names what it stands on.
         """
 
@@ -51,27 +56,39 @@ class CheckpointSystem:
     Args:
         model: in evaluation mode, on its device.
         folder: where it was loaded from.
-        adapter_from: whose adapter an utterance gets: ``generated``, its language's own; ``none``;
-            ``nearest``, that of the typologically nearest other training language; ``mean``, that of
-            the training languages' mean vector; or a language, the same for all.
+        adapter_from: whose adapter an utterance gets: ``generated``, its language's own; one of
+            :data:`madg_speech.evaluation.swaps.SWAPS`; or a language, the same for all.
+        masked: decode only phones of the language's own inventory.
 
     Raises:
         UnknownLanguageError: ``adapter_from`` is neither a control nor a language.
         ConfigError: the checkpoint cannot do that.
     """
 
-    def __init__(self, model: AdaptedModel, folder: Path, adapter_from: str = "generated"):
+    def __init__(
+        self,
+        model: AdaptedModel,
+        folder: Path,
+        adapter_from: str = "generated",
+        masked: bool = False,
+    ):
         self.model = model
+        self.masked = masked
         self.folder = folder
         self.chosen = adapter_from if adapter_from in ADAPTERS else resolve(adapter_from).iso
-        self.name = f"{_label(folder)}.{self.chosen}"
-        self.max_seconds = model.backbone.max_seconds
-        self._mean: AdapterWeights | None = None
-        if self.chosen == "mean":
-            self._mean = _mean_adapter(model)
-        elif self.chosen == "nearest" and not model.spec.languages:
+        self.name = f"{_label(folder)}.{self.chosen}" + ("-inventory" if masked else "")
+        if masked and model.vocabulary.kind != "phones":
             raise ConfigError(
-                f"{folder} names no training language: --adapter-from nearest has no choice"
+                f"--inventory masks phones; {folder} writes {model.vocabulary.kind} text: leave it out"
+            )
+        self.max_seconds = model.backbone.max_seconds
+        if self.chosen in OTHER_VECTOR:
+            other_vector(
+                self.chosen, "", model
+            )  # what cannot be is said before anything is decoded
+        elif self.chosen in OTHER_LANGUAGE and not model.spec.languages:
+            raise ConfigError(
+                f"{folder} names no training language: --adapter-from {self.chosen} has no choice"
             )
 
     def describe(self) -> dict[str, Any]:
@@ -85,8 +102,8 @@ class CheckpointSystem:
             "backbone": spec.backbone.name,
             "backbone_revision": spec.backbone.revision,
             "adapter_from": self.chosen,
-            "decoding": "greedy CTC",
-            "script": "romanized",
+            "decoding": "greedy CTC" + (", masked by inventory" if self.masked else ""),
+            "script": self.model.vocabulary.kind,
             "trained": list(spec.languages),
         }
 
@@ -94,8 +111,8 @@ class CheckpointSystem:
         """The language whose adapter is used."""
         if self.chosen == "none":
             return None
-        if self.chosen == "nearest":
-            return nearest(language, self.model.spec.languages, 1)[0].iso
+        if self.chosen in OTHER_LANGUAGE:
+            return other_language(self.chosen, language, self.model.spec.languages)
         return language if self.chosen == "generated" else self.chosen
 
     def transcribe(self, waveforms: Sequence[Waveform], language: str) -> list[str]:
@@ -103,14 +120,23 @@ class CheckpointSystem:
         from madg_speech.decoding.greedy import greedy_decode
 
         rows = [self.condition(language)] * len(waveforms)
-        scores, lengths = self.model.log_probs(waveforms, rows, self._mean)
+        adapter = None
+        if self.chosen in OTHER_VECTOR:
+            adapter = other_vector(self.chosen, language, self.model)
+        scores, lengths = self.model.log_probs(waveforms, rows, adapter)
+        if self.masked:
+            from madg_speech.decoding.inventory import mask_inventory
+
+            scores = mask_inventory(scores, self.model.vocabulary, language)
         return greedy_decode(scores, lengths, self.model.vocabulary)
 
 
 def load_checkpoint_systems(
-    folder: Path, adapters: Sequence[str], device: str | None
+    folder: Path, adapters: Sequence[str], device: str | None, inventory: bool = False
 ) -> list[CheckpointSystem]:
     """One model, one system for each entry of ``adapters``; ``default`` is the package's checkpoint.
+
+    With ``inventory`` each also once masked by the language's inventory of phones.
 
     Raises:
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
@@ -121,7 +147,11 @@ def load_checkpoint_systems(
 
     folder = checkpoint_folder(folder)
     model = load(folder, device=device).model
-    return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
+    return [
+        CheckpointSystem(model, folder, adapter, masked)
+        for adapter in dict.fromkeys(adapters)
+        for masked in ((False, True) if inventory else (False,))
+    ]
 
 
 def checkpoint_hash(folder: Path) -> str:
@@ -137,18 +167,3 @@ def _label(folder: Path) -> str:
     """The folder's name, or its parent's where it is the ``checkpoint`` of a run."""
     resolved = folder.resolve()
     return resolved.parent.name if resolved.name == "checkpoint" else resolved.name
-
-
-def _mean_adapter(model: AdaptedModel) -> AdapterWeights:
-    import torch
-
-    source, trained = model.source, model.spec.languages
-    if not hasattr(source, "embedding") or not trained:
-        raise ConfigError(
-            f"--adapter-from mean needs a generator and its training languages; this checkpoint has a "
-            f"{model.spec.source.kind} source trained on {len(trained)} languages"
-        )
-    with torch.inference_mode():
-        # λ is affine in t: the mean embedding is the embedding of the mean vector.
-        weights: AdapterWeights = source.generate(source.embedding(trained).mean(0, keepdim=True))
-    return weights

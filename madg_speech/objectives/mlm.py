@@ -62,8 +62,8 @@ def mlm_scores(
 ) -> dict[str, dict[str, float]]:
     """Metric -> language -> value, over a language's hidden pieces.
 
-    ``loss``: nats per hidden piece; ``perplexity``: its exponential, over the head's pieces; ``accuracy``:
-    share of hidden pieces told right.
+    ``loss``: nats per hidden piece; ``piece_perplexity``: its exponential, over the head's pieces;
+    ``accuracy``: share of hidden pieces told right.
 
     Args:
         model: gives ``logits``.
@@ -80,13 +80,14 @@ def mlm_scores(
         logits, answers = model(**batch)["logits"].float().cpu(), labels[labels != IGNORED]
         losses = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
         counts = (labels != IGNORED).sum(1).tolist()
-        parts = zip(losses.split(counts), (logits.argmax(-1) == answers).split(counts), strict=True)
+        right = logits.argmax(-1) == answers
+        parts = zip(*(torch.split(of, counts) for of in (losses, right)), strict=True)
         for language, part in zip(batch["languages"], parts, strict=True):
             told.setdefault(language, []).append(part)
-    scores: dict[str, dict[str, float]] = {"loss": {}, "perplexity": {}, "accuracy": {}}
+    scores: dict[str, dict[str, float]] = {"loss": {}, "piece_perplexity": {}, "accuracy": {}}
     for language, found in told.items():
         losses, right = (torch.cat(part) for part in zip(*found, strict=True))
         scores["loss"][language] = float(losses.mean())
-        scores["perplexity"][language] = float(losses.mean().exp())
+        scores["piece_perplexity"][language] = float(losses.mean().exp())
         scores["accuracy"][language] = float(right.float().mean())
     return scores

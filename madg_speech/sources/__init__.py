@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from madg_speech.adapters import AdapterShape
 from madg_speech.config import SourceConfig
@@ -20,8 +21,8 @@ def build_source(
         config: kind and sizes.
         hidden_size: width of the backbone.
         layers: how many layers the backbone has.
-        trained: training languages: a two-stage source is centred on their mean vector (a loaded
-            checkpoint overwrites the mean with its own).
+        trained: training languages: rows of a per-language source; a two-stage source is centred on
+            their mean vector (a loaded checkpoint overwrites the mean with its own).
 
     Raises:
         ConfigError: a layer that the backbone lacks.
@@ -35,11 +36,17 @@ def build_source(
             f"source.layers: {list(numbers)} must be ascending numbers from 0 to {layers - 1}"
         )
     shape = AdapterShape(numbers, hidden_size, config.bottleneck)
-    if config.kind == "static":
+    if config.kind in ("static", "static-wide"):
         from madg_speech.sources.static import Static
 
+        if config.kind == "static-wide":
+            shape = replace(shape, bottleneck=_equal_bottleneck(config, shape, trained))
         return Static(shape)
     typology = build_typology(config.typology, trained, config.unseen)
+    if config.kind == "per-language":
+        from madg_speech.sources.per_language import PerLanguage
+
+        return PerLanguage(shape, trained, config.unseen, typology)
     if config.kind == "two-stage":
         from madg_speech.sources.two_stage import TwoStage
 
@@ -51,8 +58,30 @@ def build_source(
             config.per_layer,
             config.feature_dropout,
             config.vector_dropout,
+            config.gate,
+            config.shrink,
         )
     from madg_speech.sources.madg import MadG
 
     layer_embedding = config.layer_embedding_size if config.kind == "madg-ls" else 0
-    return MadG(shape, typology, config.embedding_size, layer_embedding, config.init)
+    return MadG(shape, typology, config.embedding_size, layer_embedding, config.init, config.gate)
+
+
+def _equal_bottleneck(config: SourceConfig, shape: AdapterShape, trained: Sequence[str]) -> int:
+    """The width at which one shared adapter set has about as many parameters as the rival.
+
+    A set of width b has N (2 b H + b + H) parameters over N layers: the nearest whole b.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # the rival's start must not change the others' draws
+        rival = build_source(
+            config.model_copy(update={"kind": config.rival, "layers": shape.layers}),
+            shape.hidden_size,
+            max(shape.layers) + 1,
+            trained,
+        )
+    assert rival is not None
+    parameters = sum(parameter.numel() for parameter in rival.parameters())
+    hidden = shape.hidden_size
+    return max(1, round((parameters / len(shape.layers) - hidden) / (2 * hidden + 1)))

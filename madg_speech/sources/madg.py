@@ -7,6 +7,9 @@ Both map a language's vector t(l) to an embedding and contract learned tables wi
     MAD-G-LS  θ_n(l) = s · W [λ(l); e_n]      one table for all layers, layer embedding e_n
 
 for each of the four adapter tensors θ (down and up weights and biases). The generator has no bias.
+
+With a gate λ(l) = softmax(V t(l) + b) and s = 1: λ lies on a simplex, each of its d entries is the share
+of a basis adapter, and no language, however far, gets anything but a mean of these.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class Tables(nn.Module):
             output by s = 1/√d, which generators of many tensors need to converge (Hyper-Adapters,
             arXiv 2205.10835); ``original`` draws every table from N(0, 1/d²) with s = 1, as the
             authors' code does; ``zero`` sets all to zero with s = 1/√d.
+        gate: the context has shares of basis adapters, which s = 1 leaves as they are.
     """
 
     def __init__(
@@ -43,9 +47,10 @@ class Tables(nn.Module):
         context_size: int,
         per_layer: bool,
         init: Literal["near-identity", "original", "zero"],
+        gate: bool = False,
     ):
         super().__init__()
-        self.scale = 1.0 if init == "original" else context_size**-0.5
+        self.scale = 1.0 if gate or init == "original" else context_size**-0.5
         layers = (len(shape.layers),) if per_layer else ()
         for name in TENSORS:
             table = torch.zeros(*layers, *shape.tensor_shape(name), context_size)
@@ -75,6 +80,7 @@ class MadG(WeightSource):
         embedding_size: width d of λ (32 in the paper's code).
         layer_embedding_size: width of e_n; 0 gives MAD-G with a table per layer, above 0 MAD-G-LS.
         init: see :class:`Tables`.
+        gate: λ on a simplex of ``embedding_size`` basis adapters.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class MadG(WeightSource):
         embedding_size: int = 32,
         layer_embedding_size: int = 0,
         init: Initialisation = "near-identity",
+        gate: bool = False,
     ):
         super().__init__(shape)
         self.typology = typology
@@ -94,13 +101,14 @@ class MadG(WeightSource):
             if per_layer
             else nn.Parameter(torch.randn(len(shape.layers), layer_embedding_size))
         )
-        self.tables = Tables(shape, embedding_size + layer_embedding_size, per_layer, init)
+        self.tables = Tables(shape, embedding_size + layer_embedding_size, per_layer, init, gate)
+        self.gate = gate
 
     def embedding(self, languages: Sequence[str]) -> Tensor:
         """λ(l) of each language: [L, d]."""
         vectors = torch.from_numpy(self.typology.vectors(languages))
         embedded: Tensor = self.embed(vectors.to(self.embed.weight.device))
-        return embedded
+        return embedded.softmax(-1) if self.gate else embedded
 
     def forward(self, languages: Sequence[str]) -> AdapterWeights:
         """Generate the adapters of ``languages``; raises UnknownLanguageError for one without vector."""

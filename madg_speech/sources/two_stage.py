@@ -7,8 +7,12 @@ rank), so it fits seen languages and can harm unseen ones. Here
 
 with t̄ the mean vector of the training languages and no bias in λ: the mean vector gives exactly the
 static adapter, and a language pays for every step away from it. A feature in which the training
-languages do not differ counts for nothing. While training, features of t are
-dropped, and whole vectors, so that the static part stays good alone.
+languages do not differ counts for nothing. While training, features of t are dropped, and whole
+vectors, so that the static part stays good alone.
+
+With a gate λ(l) = softmax(V (t(l) - t̄)) - 1/d and s = 1: a mean of d basis adapters, less their plain mean.
+Shrunk, λ(l) is multiplied by r(l) in [0, 1], 1 at the training languages and falling with distance
+(``kin.reach``).
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.config import ShrinkConfig
+from madg_speech.kin import reach
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.madg import Tables
 from madg_speech.sources.static import Static
@@ -37,6 +43,8 @@ class TwoStage(WeightSource):
             the layer term does not depend on the language, and the static part already holds it.)
         feature_dropout: probability of a centred feature being set to zero in training.
         vector_dropout: probability of a language's whole centred vector being set to zero.
+        gate: λ on a simplex of ``embedding_size`` basis adapters.
+        shrink: how r(l) falls with the distance from the languages of ``centre``.
     """
 
     def __init__(
@@ -48,12 +56,17 @@ class TwoStage(WeightSource):
         per_layer: bool = False,
         feature_dropout: float = 0.3,
         vector_dropout: float = 0.3,
+        gate: bool = False,
+        shrink: ShrinkConfig | None = None,
     ):
         super().__init__(shape)
         self.typology = typology
         self.static = Static(shape)
         self.embed = nn.Linear(typology.dim, embedding_size, bias=False)
-        self.tables = Tables(shape, embedding_size, per_layer, "zero")
+        self.tables = Tables(shape, embedding_size, per_layer, "zero", gate)
+        self.gate = gate
+        self.trained = tuple(centre)
+        self.shrink = shrink or ShrinkConfig()
         self.feature_dropout = feature_dropout
         self.vector_dropout = vector_dropout
         vectors = torch.from_numpy(typology.vectors(centre))
@@ -75,7 +88,12 @@ class TwoStage(WeightSource):
             kept = torch.rand(len(languages), 1, device=vectors.device) >= self.vector_dropout
             vectors = vectors * kept
         embedded: Tensor = self.embed(vectors)
-        return embedded
+        if self.gate:
+            embedded = embedded.softmax(-1) - 1 / embedded.shape[-1]
+        if self.shrink.rule == "none" or self.training:  # r is 1 at every training language
+            return embedded
+        reached = [reach(name, self.trained, self.shrink, self.typology) for name in languages]
+        return embedded * embedded.new_tensor(reached)[:, None]
 
     def forward(self, languages: Sequence[str]) -> AdapterWeights:
         """Generate the adapters of ``languages``; raises UnknownLanguageError for one without vector."""

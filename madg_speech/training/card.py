@@ -8,9 +8,26 @@ from madg_speech.config import PretrainConfig
 from madg_speech.data.corpus import Corpus
 from madg_speech.model import ModelConfig
 
+TRAINED = {
+    "ctc": "CTC over {} languages, romanised output.",
+    "phones": "CTC over {} languages, IPA output (eSpeak NG's, plain segments).",
+    "best-rq": "Adapters pretrained without text over {} languages by masked prediction of "
+    "random-projection targets (BEST-RQ): a start for CTC, no transcriber.",
+    "contrastive": "Adapters pretrained without text over {} languages by wav2vec 2.0's contrastive "
+    "objective: a start for CTC, no transcriber.",
+}
+SCORED = {
+    "cer": "CER (romanised, greedy, pooled)",
+    "per": "PER (greedy, pooled)",
+    "loss": "loss (nats a masked frame)",
+}
+
 
 def training_card(
-    model: ModelConfig, config: PretrainConfig, train: Corpus, dev_rates: dict[str, float]
+    model: ModelConfig,
+    config: PretrainConfig,
+    train: Corpus,
+    dev_scores: dict[str, dict[str, float]],
 ) -> str:
     """Markdown that names sources, hours, licences and dev scores; nothing in it is assumed."""
     seconds: dict[tuple[str, str], float] = defaultdict(float)
@@ -25,7 +42,7 @@ def training_card(
     lines = [
         f"# {model.source.kind} adapters for {model.backbone.name}",
         "",
-        f"CTC over {len(model.languages)} languages, romanised output. Trained by madg-speech; the "
+        f"{TRAINED[_trained_for(config)].format(len(model.languages))} Trained by madg-speech; the "
         "backbone is named in config.json, not copied.",
         "",
         "| source | licence | languages | hours |",
@@ -43,7 +60,15 @@ def training_card(
         "",
         f"Languages: {' '.join(model.languages)}",
     ]
-    if dev_rates:
-        lines += ["", "| dev language | CER (romanised, greedy, pooled) |", "|---|---|"]
-        lines += [f"| {name} | {rate:.3f} |" for name, rate in sorted(dev_rates.items())]
+    if dev_scores:
+        lines += ["", f"| dev language | {' | '.join(SCORED.get(m, m) for m in dev_scores)} |"]
+        lines += ["|---" * (len(dev_scores) + 1) + "|"]
+        for name in sorted(next(iter(dev_scores.values()))):
+            cells = " | ".join(f"{values[name]:.3f}" for values in dev_scores.values())
+            lines.append(f"| {name} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def _trained_for(config: PretrainConfig) -> str:
+    phones = config.objective == "ctc" and config.vocabulary == "phones"
+    return "phones" if phones else config.objective

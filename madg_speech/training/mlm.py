@@ -23,9 +23,9 @@ from madg_speech.sources import build_source
 from madg_speech.splits import training_group
 from madg_speech.text_config import MlmConfig
 from madg_speech.text_model import MaskedTokenHead, TextModel
-from madg_speech.training.pretrain import start_from
 from madg_speech.training.progress import say
 from madg_speech.training.run import describe_run, open_run, training_arguments
+from madg_speech.training.setup import start_from
 from madg_speech.training.shared_typology import take_typology
 from madg_speech.training.trainer import Objective, SpeechTrainer
 from madg_speech.typologies import settle_permutation
@@ -93,6 +93,7 @@ def pretrain_text(
         ),
         {name: training_group(name, train.languages) for name in scored},
         training.patience,
+        training.generator_weight_decay,
         MLM,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -183,6 +184,6 @@ def text_card(
         lines += ["", "| dev language | group | nats a piece | perplexity | accuracy |"]
         lines += ["|---|---|---|---|---|"]
         for name in sorted(scores["loss"], key=lambda name: (groups[name], name)):
-            cells = [f"{scores[m][name]:.3f}" for m in ("loss", "perplexity", "accuracy")]
+            cells = [f"{scores[m][name]:.3f}" for m in ("loss", "piece_perplexity", "accuracy")]
             lines.append(f"| {name} | {groups[name]} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

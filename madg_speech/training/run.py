@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
+from pydantic import ValidationError
 from torch import Tensor
 from transformers import TrainingArguments
 
@@ -26,7 +27,7 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import ConfigError
-from madg_speech.model import AdaptedModel
+from madg_speech.model import AdaptedEncoder
 from madg_speech.text.vocabulary import ctc_frames_needed
 from madg_speech.training.trainer import MARKER, data_workers, last_complete_checkpoint
 
@@ -52,9 +53,15 @@ def open_run(run: Path, config: Section, resume: bool) -> Path | None:
         raise ConfigError(f"{run} holds no run to resume")
     if not described.exists():
         return None  # killed while the manifests were read
-    before = json.loads(described.read_text())["config"]
-    now = json.loads(config.model_dump_json())
-    changed = [key for key in now if now[key] != before.get(key)]
+    # Read as a configuration: what an older version of this package did not know has its default.
+    stored = json.loads(described.read_text())["config"]
+    try:
+        before = type(config).model_validate(stored).model_dump()
+    except ValidationError:
+        raise ConfigError(
+            f"{run} was started with another configuration: see {described}"
+        ) from None
+    changed = [key for key, value in config.model_dump().items() if value != before[key]]
     if changed:
         raise ConfigError(f"{run} was started with another {', '.join(changed)}: see {described}")
     if PartialState().is_main_process:
@@ -107,7 +114,7 @@ def describe_run(run: Path, config: Section, corpora: Mapping[str, Corpus]) -> N
 
 
 def fill_prefix_cache(
-    model: AdaptedModel, corpora: Sequence[Corpus], training: TrainingConfig
+    model: AdaptedEncoder, corpora: Sequence[Corpus], training: TrainingConfig
 ) -> PrefixCache | None:
     """Compute what the cache lacks; None where configuration or adapters leave no prefix."""
     if not training.cache_prefix or model.prefix_layers == 0:
@@ -126,7 +133,7 @@ def fill_prefix_cache(
 
 
 def fill_views(
-    model: AdaptedModel, train: Corpus, training: TrainingConfig
+    model: AdaptedEncoder, train: Corpus, training: TrainingConfig
 ) -> tuple[PrefixCache, ...]:
     """Compute what the augmented views of the training audio lack; empty where none are asked for.
 

@@ -17,7 +17,9 @@ from madg_speech.model import ModelConfig, read_model_config, read_weights
 TENSORS = ("embed.weight", "embed.bias", "mean")
 
 
-def take_typology(source: nn.Module, config: ModelConfig, folder: Path, freeze: bool) -> None:
+def take_typology(
+    source: nn.Module | None, config: ModelConfig, folder: Path, freeze: bool
+) -> None:
     """Replace V, its bias and the mean vector by those of a checkpoint; ``freeze`` keeps V there.
 
     Args:
@@ -49,7 +51,7 @@ def take_typology(source: nn.Module, config: ModelConfig, folder: Path, freeze: 
     # madg and madg-ls write λ alike; a two-stage source centres the vectors first.
     if {other.kind, own.kind} == {"madg", "madg-ls"}:
         differing = [text for text in differing if not text.startswith("kind")]
-    if differing:
+    if differing or source is None:
         raise CheckpointError(f"init_typology_from: {folder}: {'; '.join(differing)}")
     state = source.state_dict()
     source.load_state_dict(state | given)

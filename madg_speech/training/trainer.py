@@ -27,12 +27,13 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.metrics.error_rate import cer
+from madg_speech.metrics.error_rate import cer, per
 from madg_speech.model import WEIGHTS, AdaptedEncoder, AdaptedModel
 from madg_speech.objectives.ctc import IGNORED, ctc_loss
 from madg_speech.training.progress import ProgressLines
 
 MARKER = "COMPLETE"
+GENERATOR = ("source.embed.", "source.tables.")
 DevScores = dict[str, dict[str, float]]
 
 
@@ -71,11 +72,13 @@ class SpeechTrainer(Trainer):
         collator: Any,
         groups: dict[str, str],
         patience: int | None = None,
+        generator_weight_decay: float | None = None,
         objective: Objective | None = None,
     ):
         """CTC where no objective is given.
 
         ``groups`` names the dev group of each language; ``patience`` as in :class:`Patience`.
+        ``generator_weight_decay`` is that of V and W; None for the same as the rest.
         """
         self.objective = objective or CTC
         super().__init__(
@@ -91,6 +94,7 @@ class SpeechTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.plan = plan
         self.groups = groups
+        self.generator_weight_decay = generator_weight_decay
         self._taken = torch.zeros((), device=args.device)
         self._last_log = time.monotonic()
 
@@ -104,6 +108,25 @@ class SpeechTrainer(Trainer):
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW; V and W of a generator decay at their own rate where one is set."""
+        made_before = self.optimizer is not None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if made_before or self.generator_weight_decay is None:
+            return optimizer
+        generator = [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if name.startswith(GENERATOR) and parameter.requires_grad
+        ]
+        taken = set(map(id, generator))
+        for group in optimizer.param_groups:
+            group["params"] = [p for p in group["params"] if id(p) not in taken]
+        optimizer.add_param_group(
+            {"params": generator, "weight_decay": self.generator_weight_decay}
+        )
+        return optimizer
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -145,6 +168,8 @@ class SpeechTrainer(Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         """One batch; counts what was taken in."""
+        unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(model)
+        unwrapped.at_step(self.state.global_step)
         self._taken += self.amount(inputs)
         loss: torch.Tensor = super().training_step(model, inputs, *rest)
         return loss
@@ -157,6 +182,8 @@ class SpeechTrainer(Trainer):
             logs[self.pace] = round(taken / (now - self._last_log), 1)
             self._last_log = now
             self._taken.zero_()
+            unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
+            logs |= unwrapped.readings()
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -203,7 +230,10 @@ class SpeechTrainer(Trainer):
 def dev_error_rates(
     model: AdaptedModel, table: Any, collator: Any, rows_per_batch: int = 32
 ) -> dict[str, float]:
-    """CER of each language in ``table`` by greedy decoding, references being the labels."""
+    """Error rate of each language in ``table`` by greedy decoding, references being the labels.
+
+    CER; of a vocabulary of phones PER.
+    """
     order = sorted(range(len(table)), key=table["seconds"].__getitem__)
     said: dict[str, tuple[list[str], list[str]]] = {}
     for start in range(0, len(order), rows_per_batch):
@@ -216,11 +246,15 @@ def dev_error_rates(
             references, hypotheses = said.setdefault(language, ([], []))
             references.append(spell(model, ids))
             hypotheses.append(text)
-    return {language: cer(*pair).rate for language, pair in said.items()}
+    rate = per if model.vocabulary.kind == "phones" else cer
+    return {language: rate(*pair).rate for language, pair in said.items()}
 
 
 CTC = Objective(
     ctc_loss, lambda model, table, collator: {"cer": dev_error_rates(model, table, collator)}, "cer"
+)
+PHONE_CTC = Objective(
+    ctc_loss, lambda model, table, collator: {"per": dev_error_rates(model, table, collator)}, "per"
 )
 
 

@@ -13,6 +13,7 @@ from madg_speech.errors import ConfigError
 from madg_speech.evaluation.decode import decode
 from madg_speech.evaluation.folder import by_language
 from madg_speech.evaluation.hypotheses import read_hypotheses
+from madg_speech.evaluation.swaps import SWAPS, other_vector
 from madg_speech.evaluation.systems import CheckpointSystem
 from madg_speech.model import AdaptedModel
 from tests.conftest import build_model
@@ -91,13 +92,14 @@ def test_order_and_batches_do_not_matter_and_bad_audio_keeps_its_line(tmp_path: 
 
 def test_adapter_controls(tiny_whisper: Path, tmp_path: Path) -> None:
     import numpy as np
+    import torch
 
     model = build_model(tiny_whisper, kind="two-stage")
     model.save_pretrained(tmp_path / "run" / "checkpoint")
     wave = [np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)]
     systems = {
         control: CheckpointSystem(model, tmp_path / "run" / "checkpoint", control)
-        for control in ("generated", "none", "nearest", "mean", "de")
+        for control in ("generated", *SWAPS, "de")
     }
     assert systems["de"].name == "run.deu"
     assert systems["nearest"].condition("deu") not in (None, "deu")
@@ -105,6 +107,15 @@ def test_adapter_controls(tiny_whisper: Path, tmp_path: Path) -> None:
     expected = systems["generated"].transcribe(wave, "deu")
     assert systems["de"].transcribe(wave, "wol") == expected
     assert systems["mean"].transcribe(wave, "wol") == systems["mean"].transcribe(wave, "fin")
+    assert systems["same-clade"].condition("nld") == "deu"
+    drawn = {systems["other-family"].condition(code) for code in ("nld", "spa", "hin", "ces")}
+    assert drawn <= {"swh", "yor", "fin"} and len(drawn) > 1
+    first, second = (other_vector("random", code, model) for code in ("wol", "hau"))
+    assert not torch.equal(first.down, second.down)
+    assert torch.equal(first.down, other_vector("random", "wol", model).down)
+    zero = model.source.static.up - other_vector("zero", "wol", model).up[0]
+    moved = model.source.tables(model.source.embed(model.source.mean)[None, None])["up"][0]
+    torch.testing.assert_close(zero, moved.expand_as(zero))
     static = build_model(tiny_whisper, kind="static")
     with pytest.raises(ConfigError, match="needs a generator"):
         CheckpointSystem(static, tmp_path, "mean")
@@ -114,9 +125,8 @@ def test_the_mean_adapter_of_a_two_stage_source_is_its_static_part(tiny_whisper:
     import torch
 
     model = build_model(tiny_whisper, kind="two-stage")
-    system = CheckpointSystem(model, Path("x"), "mean")
     static = model.source.static(["deu"])
-    assert torch.allclose(system._mean.down, static.down, atol=1e-5)
+    assert torch.allclose(other_vector("mean", "wol", model).down, static.down, atol=1e-5)
 
 
 def test_the_command_line_evaluates_and_rescores(

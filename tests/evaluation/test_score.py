@@ -12,7 +12,7 @@ from madg_speech.evaluation.folder import by_language, write_leaks, write_refere
 from madg_speech.evaluation.hypotheses import read_hypotheses
 from madg_speech.evaluation.results import Scoring, score_folder
 from madg_speech.evaluation.run import import_hypotheses
-from madg_speech.evaluation.score import is_word
+from madg_speech.evaluation.spelling import is_word
 from madg_speech.evaluation.tables import remarks
 
 TEXTS = {

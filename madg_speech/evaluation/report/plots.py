@@ -1,0 +1,188 @@
+"""Bars with intervals per group, and gain against typological distance, as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from math import floor, log10
+
+from madg_speech.evaluation.report.parts import Part
+from madg_speech.evaluation.report.sheet import percent, span
+from madg_speech.evaluation.report.tables import group_label, group_names
+
+_WIDTH, _HEIGHT = 360.0, 270.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 350.0, 14.0, 228.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A system in a group: its macro CER in words, and the drawing of it."""
+
+    system: str
+    value: str
+    interval: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class BarGroup:
+    """The systems of a group of languages."""
+
+    name: str
+    languages: int
+    clades: int
+    bars: list[Bar]
+
+
+def group_bars(part: Part, spelling: str) -> tuple[list[BarGroup], float]:
+    """Bars of macro CER for every group, and the rate at which the axis ends (at most 1)."""
+    systems = part.results["groups"][spelling]
+    found = {
+        group: {s: systems[s][group]["all"] for s in systems if group in systems[s]}
+        for group in group_names(systems)
+    }
+    tops = [
+        max(whole["cer"]["macro"], (whole["cer"]["interval"] or (0, 0))[1])
+        for of_systems in found.values()
+        for whole in of_systems.values()
+    ]
+    end = min(1.0, -(-max(tops) * 10 // 1) / 10)
+    groups = []
+    for name, of_systems in found.items():
+        whole = next(iter(of_systems.values()))
+        bars = [
+            Bar(
+                system,
+                percent(scores["cer"]["macro"]),
+                span(scores["cer"]["interval"]),
+                _bar(scores["cer"]["macro"], scores["cer"]["interval"], end),
+            )
+            for system, scores in of_systems.items()
+        ]
+        groups.append(BarGroup(group_label(name), len(whole["languages"]), whole["clades"], bars))
+    return groups, end
+
+
+def _bar(value: float, interval: list[float] | None, end: float) -> str:
+    """A bar that stretches with its row: 100 units are ``end``; what runs beyond is notched."""
+
+    def at(rate: float) -> float:
+        return 100 * min(rate / end, 1.0)
+
+    lines = [f'<rect class="fill" x="0" y="2" width="{at(value):.2f}" height="10"/>']
+    lines += [f'<path class="grid" d="M{x} 0V14"/>' for x in (25, 50, 75)]
+    if interval:
+        low, high = at(interval[0]), at(interval[1])
+        caps = f"M{low:.2f} 4V10" + (f"M{high:.2f} 4V10" if interval[1] <= end else "")
+        lines.append(f'<path class="whisker" d="M{low:.2f} 7H{high:.2f}{caps}"/>')
+    if value > end:
+        lines.append('<path class="beyond" d="M97 0L95.5 14M98.5 0L97 14"/>')
+    return f'<svg viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true">{"".join(lines)}</svg>'
+
+
+def gain_plot(part: Part, system: str, baseline: str) -> str | None:
+    """Points of CER that ``system`` gains over ``baseline`` against distance to the training languages.
+
+    One mark for each language that both were scored on; None with fewer than two distances known.
+    Squares were trained on, circles not.
+    """
+    found = []
+    for language in part.languages:
+        ours, theirs = part.score(system, language), part.score(baseline, language)
+        distance = part.distance(system, language)
+        if ours and theirs and distance is not None:
+            found.append((language, distance, 100 * (theirs["cer"]["rate"] - ours["cer"]["rate"])))
+    if len(found) < 2:
+        return None
+    far = max(distance for _, distance, _ in found)
+    xs = _ticks(0.0, 1.05 * far)
+    gains = [gain for _, _, gain in found]
+    ys = _ticks(min(0.0, *gains), max(0.0, *gains))
+    x_end, y_low, y_high = max(xs[-1], 1.05 * far), ys[0], ys[-1]
+
+    def place(distance: float, gain: float) -> tuple[float, float]:
+        x = _LEFT + (_RIGHT - _LEFT) * distance / x_end
+        return x, _BOTTOM - (_BOTTOM - _TOP) * (gain - y_low) / (y_high - y_low)
+
+    drawn = [_axes(xs, ys, place(0, 0)[1], x_end, (y_low, y_high))]
+    taken: list[tuple[float, float]] = []
+    spots = {language: place(distance, gain) for language, distance, gain in found}
+    for language, distance, gain in found:
+        x, y = spots[language]
+        name = part.results["languages"][language]["name"]
+        told = f"{name} ({language}): {gain:+.1f} points, distance {distance:.3f}"
+        mark = (
+            f'<rect class="seen" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"/>'
+            if part.group_of(language) == "trained"
+            else f'<circle class="unseen" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>'
+        )
+        drawn.append(f"<g><title>{escape(told)}</title>{mark}</g>")
+    # Languages never trained on are named first: they are what the plot is about.
+    for language in sorted(spots, key=lambda name: part.group_of(name) == "trained"):
+        label = _free_label(spots[language], taken, spots.values())
+        if label is not None:
+            taken.append(label)
+            drawn.append(
+                f'<text class="code" x="{label[0]:.1f}" y="{label[1]:.1f}">{language}</text>'
+            )
+    title = escape(f"Gain of {system} over {baseline} against typological distance")
+    return (
+        f'<svg class="gain" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{title}">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def _axes(
+    xs: list[float], ys: list[float], zero: float, x_end: float, y_range: tuple[float, float]
+) -> str:
+    low, high = y_range
+    lines = []
+    for y in ys:
+        at = _BOTTOM - (_BOTTOM - _TOP) * (y - low) / (high - low)
+        lines.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{_RIGHT}"/>')
+        lines.append(
+            f'<text class="tick" x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_short(y)}</text>'
+        )
+    for x in xs:
+        at = _LEFT + (_RIGHT - _LEFT) * x / x_end
+        lines.append(
+            f'<text class="tick" x="{at:.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{_short(x)}</text>'
+        )
+    lines.append(f'<path class="zero" d="M{_LEFT} {zero:.1f}H{_RIGHT}"/>')
+    middle = (_LEFT + _RIGHT) / 2
+    lines.append(
+        f'<text class="axis" x="{middle}" y="{_BOTTOM + 35}" text-anchor="middle">'
+        "distance to the nearest other training language</text>"
+    )
+    return "".join(lines)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Four to seven round numbers that enclose ``low`` and ``high``."""
+    size = max(high - low, 1e-6)
+    power: float = 10.0 ** floor(log10(size / 4))
+    step = next(power * k for k in (1, 2, 5, 10) if size / (power * k) <= 5)
+    first, last = floor(low / step + 1e-9), -floor(-high / step + 1e-9)
+    return [step * i for i in range(first, last + 1)]
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _free_label(
+    spot: tuple[float, float],
+    taken: list[tuple[float, float]],
+    marks: Iterable[tuple[float, float]],
+) -> tuple[float, float] | None:
+    """Where a code of three letters fits beside its mark without covering another; None if nowhere."""
+    x, y = spot
+    others = [mark for mark in marks if mark != spot]
+    for at in ((x + 7, y + 3.5), (x - 25, y + 3.5), (x - 9, y - 7), (x - 9, y + 14)):
+        inside = at[0] >= _LEFT and at[0] + 18 <= _WIDTH and _TOP - 6 <= at[1] <= _BOTTOM
+        clear = all(abs(at[0] - a) > 20 or abs(at[1] - b) > 9 for a, b in taken)
+        bare = all(not (-4 < a - at[0] < 22 and -13 < b - at[1] < 5) for a, b in others)
+        if inside and clear and bare:
+            return at
+    return None

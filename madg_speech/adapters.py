@@ -185,7 +185,7 @@ def bottleneck(hidden: Tensor, layer: int, active: ActiveAdapters) -> Tensor:
                 hidden, hidden.shape[-1:], w.norm_weight[0], w.norm_bias[0]
             )
         inner = functional.linear(hidden, w.down[0], w.down_bias[0])
-        added = functional.linear(torch.relu(inner), w.up[0], w.up_bias[0])
+        added = functional.linear(inner.relu_(), w.up[0], w.up_bias[0])
     else:
         rows = partial(torch.index_select, dim=0, index=active.index)
         down, down_bias, up, up_bias = map(rows, (w.down, w.down_bias, w.up, w.up_bias))
@@ -193,7 +193,7 @@ def bottleneck(hidden: Tensor, layer: int, active: ActiveAdapters) -> Tensor:
             scale, shift = rows(w.norm_weight)[:, None], rows(w.norm_bias)[:, None]
             hidden = functional.layer_norm(hidden, hidden.shape[-1:]) * scale + shift
         inner = torch.baddbmm(down_bias[:, None], hidden, down.transpose(1, 2))
-        added = torch.baddbmm(up_bias[:, None], torch.relu(inner), up.transpose(1, 2))
+        added = torch.baddbmm(up_bias[:, None], inner.relu_(), up.transpose(1, 2))
     if active.on is not None:
         added = torch.where(
             active.on, added, torch.zeros((), dtype=added.dtype, device=added.device)

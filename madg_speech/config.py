@@ -25,7 +25,8 @@ LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal[
     "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
 ]
-ObjectiveName = Literal["ctc", "best-rq", "contrastive"]
+SpeechObjective = Literal["ctc", "best-rq", "contrastive"]
+ObjectiveName = SpeechObjective | Literal["mlm"]
 TypologyName = Literal[
     "uriel",
     "syntax",
@@ -50,6 +51,9 @@ class BackboneConfig(Section):
 
     name: str = Field("openai/whisper-base", description="Hub id or folder.")
     revision: str | None = Field(None, description="Commit or tag on the hub.")
+    layers: int | None = Field(
+        None, gt=0, description="Text: keep only so many lower layers; all when left out."
+    )
 
 
 class UnseenConfig(Section):
@@ -200,19 +204,16 @@ class AugmentConfig(Section):
         return self
 
 
-class TrainingConfig(Section):
-    """Optimisation."""
+class OptimisationConfig(Section):
+    """What every kind of training has."""
 
     steps: int = Field(2000, gt=0, description="Optimiser steps.")
-    seconds_per_batch: float = Field(
-        45.0, gt=0, description="Audio in one batch, padding included."
-    )
     gradient_accumulation: int = Field(1, gt=0, description="Batches a step and process.")
     languages_per_batch: int | None = Field(
         None, gt=0, description="So many languages in a batch; any number when left out."
     )
     smoothing: float = Field(
-        0.5, ge=0, le=1, description="Exponent on a language's audio: 1 as it comes, 0 all equal."
+        0.5, ge=0, le=1, description="Exponent on a language's data: 1 as it comes, 0 all equal."
     )
     learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
     warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
@@ -222,12 +223,20 @@ class TrainingConfig(Section):
     )
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     seed: int = Field(0, description="Batches, initialisation, dropout.")
-    mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")
     eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
     patience: int | None = Field(
         None, gt=0, description="Stop after so many dev scores without a better one."
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
+
+
+class TrainingConfig(OptimisationConfig):
+    """Optimisation on speech."""
+
+    seconds_per_batch: float = Field(
+        45.0, gt=0, description="Audio in one batch, padding included."
+    )
+    mask_time: float = Field(0.05, ge=0, lt=1, description="Share of frames masked in training.")
     cache_prefix: bool = Field(
         True, description="Compute the layers below the first adapter once and keep them on disk."
     )
@@ -246,6 +255,13 @@ class TrainingConfig(Section):
         if not cached and augment.cached_views:
             raise ValueError("cached_views needs training.cache_prefix: true")
         return augment
+
+
+TYPOLOGY_FROM = (
+    "Checkpoint, of text or speech, whose map V from vector to λ (and the mean it is centred on) is "
+    "the start; everything else starts as it would."
+)
+FREEZE = "With init_typology_from: V stays as it was."
 
 
 class BestRqConfig(Section):
@@ -275,7 +291,7 @@ class ContrastiveConfig(Section):
 class PretrainConfig(Section):
     """A whole `madg-speech pretrain` run."""
 
-    objective: ObjectiveName = Field("ctc", description="ctc, best-rq or contrastive.")
+    objective: SpeechObjective = Field("ctc", description="ctc, best-rq or contrastive.")
     vocabulary: Literal["romanized", "phones"] = Field(
         "romanized", description="What CTC writes: Latin letters, or IPA as eSpeak NG has it."
     )
@@ -303,6 +319,8 @@ class PretrainConfig(Section):
         description="Checkpoint whose adapters are the start (a static one for two-stage), and its "
         "head where the objective is the same.",
     )
+    init_typology_from: str | None = Field(None, description=TYPOLOGY_FROM)
+    freeze_typology: bool = Field(False, description=FREEZE)
     output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")
 
     @model_validator(mode="after")
@@ -336,6 +354,11 @@ def find_config(path: Path) -> Path:
     return packaged
 
 
+def objective_of(path: Path) -> str:
+    """The ``objective`` that a YAML file asks for, ``ctc`` where it is silent; ConfigError as below."""
+    return str(_read(path, ()).get("objective", "ctc"))
+
+
 def load_config(
     path: Path | str, model: type[Model], overrides: dict[str, Any] | None = None
 ) -> Model:
@@ -359,11 +382,6 @@ def load_config(
             raise ConfigError(f"{path}: {first['msg']}") from None
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {place}: {first['msg']} (got {first.get('input')!r})") from None
-
-
-def objective_of(path: Path) -> str:
-    """What a training configuration, or what it inherits, names as its ``objective``; ``ctc`` if silent."""
-    return str(_read(path, ()).get("objective", "ctc"))
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

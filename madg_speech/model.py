@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
-from madg_speech.backbones.base import Backbone
+from madg_speech.backbones.base import Backbone, Encoder
 from madg_speech.cache import atomic_path
 from madg_speech.config import BackboneConfig, ObjectiveName, Section, SourceConfig
 from madg_speech.errors import CheckpointError
@@ -55,28 +55,30 @@ class AdaptedEncoder(nn.Module):
         config: what is written to ``config.json``.
     """
 
+    backbone: Any  # an Encoder; each kind of model says which
     vocabulary: Vocabulary | None = None
 
-    def __init__(self, backbone: Backbone, source: Any, config: ModelConfig):
+    def __init__(self, backbone: Encoder, source: Any, config: ModelConfig):
         super().__init__()
         self.backbone = backbone
         self.source = source
         self.spec = config
         self.card = ""
         adapted = source.shape.layers if source is not None else ()
-        self.injection = Injection(backbone.placements, adapted)
-        # Everything below the first adapter is a fixed function of the audio: it can be cached.
+        self.injection = Injection(backbone.placements, range(len(backbone.layers)))
+        # Everything below the first adapter is a fixed function of the input: it can be cached.
         self.prefix_layers = min(adapted, default=len(backbone.layers))
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.backbone.parameters()).device
+        device: torch.device = next(self.backbone.parameters()).device
+        return device
 
-    def prefix(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frozen layers below the first adapter: hidden [B, T, H] and lengths in encoder frames."""
+    def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frozen layers below the first adapter: hidden [B, T, H] and lengths along T."""
         with torch.no_grad():
-            hidden, frames = self.backbone.embed(features, lengths)
+            hidden, frames = self.backbone.embed(inputs, lengths)
             return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
 
     def adapted_layers(
@@ -89,7 +91,8 @@ class AdaptedEncoder(nn.Module):
         """The layers from the first adapter to the top, [B, T, H], on what :meth:`prefix` returned."""
         with self.injection.use(self.adapters_for(languages, adapter)):
             hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
-        return self.backbone.finish(hidden)
+        finished: Tensor = self.backbone.finish(hidden)
+        return finished
 
     def at_step(self, step: int) -> None:
         """Follow a schedule of the objective's own; called before each training step."""
@@ -141,7 +144,9 @@ class AdaptedEncoder(nn.Module):
             dtype: of the stored weights, e.g. float16; as they are when left out.
         """
         state = {
-            name: value.detach().to("cpu", dtype).contiguous()
+            name: value.detach()
+            .to("cpu", dtype if value.is_floating_point() else None)
+            .contiguous()
             for name, value in self.trainable_state().items()
         }
         with atomic_path(Path(folder)) as draft:
@@ -202,6 +207,7 @@ class AdaptedModel(AdaptedEncoder):
         mask_time: share of frames set to zero below the first adapter while training.
     """
 
+    backbone: Backbone
     vocabulary: Vocabulary
 
     def __init__(
@@ -274,6 +280,8 @@ class AdaptedModel(AdaptedEncoder):
         folder = checkpoint_folder(folder)
         config = read_model_config(folder)
         if config.objective != "ctc":
+            if config.objective == "mlm":
+                raise CheckpointError(f"{folder} is a model of text; expected one of speech")
             raise CheckpointError(
                 f"{folder} was trained for {config.objective} and has no CTC head: give it one with "
                 f"`pretrain` and `init_from: {folder}`"
@@ -296,12 +304,17 @@ def load_encoder(config: ModelConfig, folder: Path, backbone: str | None = None)
     """
     chosen = backbone or config.backbone.name
     encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
+    check_shape(config, encoder, folder, chosen)
+    return encoder
+
+
+def check_shape(config: ModelConfig, encoder: Encoder, folder: Path, name: str) -> None:
+    """CheckpointError if ``encoder`` is not of the shape that the checkpoint in ``folder`` is for."""
     if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
         raise CheckpointError(
             f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
-            f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
+            f"{config.hidden_size}); {name} has {len(encoder.layers)} of {encoder.hidden_size}"
         )
-    return encoder
 
 
 def checkpoint_folder(name: Path | str) -> Path:
@@ -351,12 +364,13 @@ def read_model_config(folder: Path) -> ModelConfig:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The stored tensors in float32; CheckpointError if the file is missing or broken."""
+    """The stored tensors, numbers in float32; CheckpointError if the file is missing or broken."""
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(f"{folder} is no checkpoint: it has no {WEIGHTS}")
     try:
-        return {name: value.float() for name, value in load_file(path).items()}
+        stored = load_file(path)
+        return {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: {error}") from None
 

@@ -9,7 +9,8 @@ from accelerate.commands.config.config_args import ClusterConfig, load_config_fr
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
 
-from madg_speech.config import PretrainConfig, load_config
+from madg_speech.config import PretrainConfig, load_config, objective_of
+from madg_speech.text_config import MlmConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 RECIPE = RECIPES / "default"
@@ -52,3 +53,11 @@ def test_the_launch_lines_are_ones_that_accelerate_takes() -> None:
 def test_commands_name_configurations_that_exist(text: str) -> None:
     configs = re.findall(r"recipes/([\w/-]+\.yaml)", (RECIPES / text).read_text())
     assert configs and all((RECIPES / name).is_file() for name in configs)
+
+
+@pytest.mark.parametrize("path", sorted((RECIPES / "mlm").glob("*.yaml")), ids=lambda p: p.name)
+def test_recipes_of_text_are_valid_and_hold_the_same_languages_out(path: Path) -> None:
+    config = load_config(path, MlmConfig)
+    assert objective_of(path) == "mlm"
+    assert config.data == load_config(path.parent / "static.yaml", MlmConfig).data
+    assert path.stem in (path.parent / "run.sh").read_text() or path.stem == "madg"

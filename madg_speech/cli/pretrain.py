@@ -26,8 +26,17 @@ def pretrain(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")
     ] = False,
+    init_typology_from: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint, of text or speech, whose map from vectors is the start."),
+    ] = None,
+    freeze_typology: Annotated[
+        bool, typer.Option("--freeze-typology", help="That map is not trained further.")
+    ] = False,
 ) -> None:
-    """Train a weight source and a CTC head over many languages; the backbone stays frozen.
+    """Train a weight source and a head over many languages; the backbone stays frozen.
+
+    Speech with transcripts (CTC), or text where the configuration says `objective: mlm`.
 
     The finished checkpoint is OUTPUT/checkpoint: give it to `transcribe --checkpoint`. Several
     GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
@@ -36,14 +45,24 @@ def pretrain(
     from madg_speech.config import PretrainConfig, find_config, load_config, objective_of
     from madg_speech.errors import ConfigError
 
-    overrides = {"output": str(output)} if output else None
+    overrides: dict[str, object] = {"output": str(output)} if output else {}
+    if init_typology_from:
+        overrides["init_typology_from"] = str(init_typology_from)
+    if freeze_typology:
+        overrides["freeze_typology"] = True
     found, root = find_config(config), data_root or Path(os.curdir)
-    if objective_of(found) == "distil":
+    objective = objective_of(found)
+    if objective == "distil":
         from madg_speech.training.distil import DistilConfig, distil
 
         if resume:
             raise ConfigError("objective distil starts anew: leave --resume out")
         finished = distil(load_config(found, DistilConfig, overrides), root, device).folder
+    elif objective == "mlm":
+        from madg_speech.text_config import MlmConfig
+        from madg_speech.training.mlm import pretrain_text
+
+        finished = pretrain_text(load_config(found, MlmConfig, overrides), root, device, resume)
     else:
         from madg_speech.training.pretrain import pretrain as run
 

@@ -19,7 +19,9 @@ SHOWN = {
     "eval_loss": "dev loss {:.3f}",
     "eval_accuracy": "dev accuracy {:.3f}",
     "eval_perplexity": "dev code perplexity {:.1f}",
+    "eval_piece_perplexity": "dev perplexity {:.1f}",
     "audio_hours_per_hour": "{:.1f} h audio/h",
+    "pieces_per_second": "{:.0f} pieces/s",
 }
 GROUPED = ("eval_cer_", "eval_per_", "eval_loss_")  # shown per group; the others are in the log
 

@@ -21,7 +21,7 @@ from transformers import TrainingArguments
 
 from madg_speech.audio import Waveform
 from madg_speech.cache import atomic_path
-from madg_speech.config import Section, TrainingConfig
+from madg_speech.config import OptimisationConfig, Section, TrainingConfig
 from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
@@ -184,7 +184,7 @@ def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
 
 
 def training_arguments(
-    training: TrainingConfig,
+    training: OptimisationConfig,
     run: Path,
     device: str | None,
     cached: bool,

@@ -26,6 +26,7 @@ from madg_speech.objectives.scores import masked_scores
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.run import fill_views
+from madg_speech.training.shared_typology import take_typology
 from madg_speech.training.trainer import CTC, PHONE_CTC, Objective
 from madg_speech.typologies import settle_permutation
 
@@ -68,6 +69,9 @@ def build_model(
         model = AdaptedModel(backbone, source, vocabulary, described, config.training.mask_time)
     if config.init_from:
         start_from(model, Path(config.init_from))
+    if config.init_typology_from:
+        folder = Path(config.init_typology_from)
+        take_typology(source, described, folder, config.freeze_typology)
     return model
 
 

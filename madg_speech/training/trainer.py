@@ -60,6 +60,8 @@ class SpeechTrainer(Trainer):
     Accelerate); checkpoints hold the trained tensors only and end with a completion marker.
     """
 
+    pace = "audio_hours_per_hour"
+
     def __init__(
         self,
         model: AdaptedEncoder,
@@ -93,7 +95,7 @@ class SpeechTrainer(Trainer):
         self.plan = plan
         self.groups = groups
         self.generator_weight_decay = generator_weight_decay
-        self._heard = torch.zeros((), device=args.device)
+        self._taken = torch.zeros((), device=args.device)
         self._last_log = time.monotonic()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -157,24 +159,29 @@ class SpeechTrainer(Trainer):
                     metrics[f"{prefix}_{metric}_{group}"] = sum(members) / len(members)
         return metrics
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
-        """One batch; counts the seconds heard."""
-        unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(model)
-        unwrapped.at_step(self.state.global_step)
+    def amount(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Seconds of audio in a batch."""
         front_end = self.data_collator.front_end
         rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
-        self._heard += inputs["lengths"].sum() / rate
+        seconds: torch.Tensor = inputs["lengths"].sum() / rate
+        return seconds
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
+        """One batch; counts what was taken in."""
+        unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(model)
+        unwrapped.at_step(self.state.global_step)
+        self._taken += self.amount(inputs)
         loss: torch.Tensor = super().training_step(model, inputs, *rest)
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add hours of audio per hour since the last log, before any logger sees the values."""
+        """Add the pace (hours of audio per hour) since the last log, before any logger sees the values."""
         if "loss" in logs:
             now = time.monotonic()
-            heard = float(self._heard) * self.accelerator.num_processes
-            logs["audio_hours_per_hour"] = round(heard / (now - self._last_log), 1)
+            taken = float(self._taken) * self.accelerator.num_processes
+            logs[self.pace] = round(taken / (now - self._last_log), 1)
             self._last_log = now
-            self._heard.zero_()
+            self._taken.zero_()
             unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
             logs |= unwrapped.readings()
         super().log(logs, start_time)

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Language adapters from text: static, two-stage, and two-stage with shuffled vectors.
+# Usage: MADG_TEXT=folder-of-<language>.txt recipes/mlm/run.sh [WORK] [STAGE...]   (default: work/mlm, all)
+# Each stage is a cell of its own; one that was killed goes on where it stopped.
+set -euo pipefail
+: "${MADG_TEXT:?folder with <language>.txt, a sentence a line}"
+recipe=$(realpath "$(dirname "$0")") work=${1:-work/mlm}
+MADG_TEXT=$(realpath "$MADG_TEXT")
+export MADG_TEXT
+shift $(($# < 1 ? $# : 1))
+mkdir -p "$work"
+cd "$work"
+[ $# -gt 0 ] || set -- static two_stage shuffled
+for name in "$@"; do
+  run=${name//_/-}
+  if [ -d "$run/checkpoint" ]; then
+    echo "$run is finished" >&2
+  elif [ -d "$run" ]; then
+    madg-speech pretrain --config "$recipe/$name.yaml" --resume
+  else
+    madg-speech pretrain --config "$recipe/$name.yaml"
+  fi
+done

@@ -23,6 +23,17 @@ from madg_speech.errors import ConfigError
 
 LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal["none", "static", "madg", "madg-ls", "two-stage"]
+TypologyName = Literal[
+    "uriel",
+    "syntax",
+    "phonology",
+    "inventory",
+    "observed",
+    "uriel+",
+    "lineage+geography",
+    "random",
+    "language-id",
+]
 
 
 class Section(BaseModel):
@@ -38,6 +49,44 @@ class BackboneConfig(Section):
     revision: str | None = Field(None, description="Commit or tag on the hub.")
 
 
+class UnseenConfig(Section):
+    """What stands for a language that was not trained on, where there is a row for each that was."""
+
+    rule: Literal["error", "nearest", "mean", "clade-mean", "weighted"] = Field(
+        "mean",
+        description="Refuse it; or mix the trained rows: the nearest one, all alike, those of its "
+        "clade, or all by softmax(-distance / temperature), which is TIPA.",
+    )
+    temperature: float = Field(
+        0.05, gt=0, description="weighted: in shares of features; 0.2 is a median pair."
+    )
+
+
+class TypologyConfig(Section):
+    """Which vectors condition a generator; a plain string is the ``name``."""
+
+    name: TypologyName = Field(
+        "uriel",
+        description="uriel; one of its blocks syntax, phonology, inventory; observed (no imputed "
+        "value, and a mask); uriel+; lineage+geography; random; language-id (learned).",
+    )
+    shuffle: Literal["none", "all", "family"] = Field(
+        "none", description="Exchange the vectors among all languages, or within families."
+    )
+    languages: tuple[str, ...] = Field(
+        (), description="Exchanged together with the train and dev languages: those tested later."
+    )
+    seed: int = Field(0, description="Of the permutation and of random vectors.")
+    permutation: dict[str, str] | None = Field(
+        None, description="Whose vector each language gets; drawn and stored by pretrain."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
 class SourceConfig(Section):
     """Where adapter weights come from."""
 
@@ -46,7 +95,8 @@ class SourceConfig(Section):
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
     bottleneck: int = Field(32, gt=0, description="Adapter width b.")
-    typology: str = Field("uriel", description="Which vectors condition the generator.")
+    typology: TypologyConfig = TypologyConfig()
+    unseen: UnseenConfig = UnseenConfig()
     embedding_size: int = Field(32, gt=0, description="Width of λ.")
     layer_embedding_size: int = Field(32, gt=0, description="Width of e_n (madg-ls).")
     init: Literal["near-identity", "original"] = Field(

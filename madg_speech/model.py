@@ -196,7 +196,7 @@ class AdaptedModel(nn.Module):
                 f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
                 f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
             )
-        source = build_source(config.source, config.hidden_size, config.layers)
+        source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
         return model.eval()

@@ -7,15 +7,17 @@ URIEL and lang2vec: Littell et al., EACL 2017. The vector is lang2vec's ``syntax
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from madg_speech.errors import ConfigError, DataError, UnknownLanguageError
+from madg_speech.errors import DataError, UnknownLanguageError
 from madg_speech.language_data.uriel import BLOCKS, read_uriel
 
 Floats = NDArray[np.float32]
@@ -45,12 +47,21 @@ class Typology:
         name: what reports and checkpoints call it.
         feature_names: the columns, ``dim`` of them.
         rows: ISO code -> float32 vector [dim].
+        expected: which languages have a row, for the error about one that has none.
     """
 
-    def __init__(self, name: str, feature_names: Sequence[str], rows: Mapping[str, Floats]):
+    def __init__(
+        self,
+        name: str,
+        feature_names: Sequence[str],
+        rows: Mapping[str, Floats],
+        expected: str = "ISO 639-3 codes with a URIEL entry; resolve a name or tag first, or give "
+        "a vector with --vector FILE",
+    ):
         self.name = name
         self.feature_names = tuple(feature_names)
         self._rows = rows
+        self._expected = expected
 
     @property
     def dim(self) -> int:
@@ -66,8 +77,7 @@ class Typology:
         missing = [iso for iso in isos if iso not in self._rows]
         if missing:
             raise UnknownLanguageError(
-                f"no {self.name} vector for {', '.join(missing)}: expected ISO 639-3 codes with a "
-                "URIEL entry; resolve a name or tag first, or give a vector with --vector FILE"
+                f"no {self.name} vector for {', '.join(missing)}: expected {self._expected}"
             )
         if not isos:
             return np.empty((0, self.dim), np.float32)
@@ -78,20 +88,32 @@ class Typology:
         given = np.asarray(vector, np.float32)
         if given.shape != (self.dim,):
             raise DataError(f"vector for {iso}: expected {self.dim} numbers, got {given.shape}")
-        return Typology(self.name, self.feature_names, {**self._rows, iso: given})
+        rows = ChainMap({iso: given}, cast("MutableMapping[str, Floats]", self._rows))
+        return Typology(self.name, self.feature_names, rows, self._expected)
+
+    def exchanged(self, permutation: Mapping[str, str]) -> Typology:
+        """Each language of ``permutation`` with the vector of the one that it maps to; no others.
+
+        Raises:
+            UnknownLanguageError: a code without a row.
+        """
+        vectors = self.vectors(list(permutation.values()))
+        rows = dict(zip(permutation, vectors, strict=True))
+        expected = f"one of the {len(rows)} languages that vectors were exchanged among"
+        return Typology(f"shuffled {self.name}", self.feature_names, rows, expected)
+
+    def distances(self, iso: str, others: Sequence[str]) -> NDArray[np.float64]:
+        """Mean absolute difference between the vector of ``iso`` and each of ``others``', [n]."""
+        difference = np.abs(self.vectors(others) - self.vectors([iso]))
+        return np.asarray(difference.mean(axis=1, dtype=np.float64))
 
 
 @cache
-def load_typology(name: str = "uriel") -> Typology:
-    """A typology by name. ``uriel``: 289 features, 103 syntax + 28 phonology + 158 inventory.
-
-    Raises:
-        ConfigError: no typology of that name.
-    """
-    if name != "uriel":
-        raise ConfigError(f"unknown typology {name!r}: expected 'uriel'")
+def load_typology() -> Typology:
+    """URIEL: 289 features, 103 syntax + 28 phonology + 158 inventory, in that order."""
     table = read_uriel()
-    return Typology(name, table.features.tolist(), {i: table.values[r] for i, r in _rows().items()})
+    rows = {iso: table.values[row] for iso, row in _rows().items()}
+    return Typology("uriel", table.features.tolist(), rows)
 
 
 def read_vector(path: Path | str) -> Floats:
@@ -127,14 +149,22 @@ def described_by(iso: str) -> str:
     return DESCRIBED_BY.get(iso, iso)
 
 
+def observed_features(iso: str) -> NDArray[np.bool_]:
+    """Which of the 289 features some source of URIEL states for ``iso``: bool [289]."""
+    if iso not in _rows():
+        raise UnknownLanguageError(f"URIEL has no entry for {iso!r}")
+    observed: NDArray[np.bool_] = read_uriel().observed[_rows()[iso]]
+    return observed
+
+
 def observed_share(iso: str) -> float:
     """Share of the 289 features that some source of URIEL states; the rest is kNN-imputed."""
-    return float(_observed(iso).mean())
+    return float(observed_features(iso).mean())
 
 
 def observed_share_by_block(iso: str) -> dict[str, float]:
     """The observed share within each of ``BLOCKS``."""
-    observed = _observed(iso)
+    observed = observed_features(iso)
     return {block: float(observed[_block(prefix)].mean()) for block, prefix in BLOCKS.items()}
 
 
@@ -145,9 +175,7 @@ def distances(iso: str, others: Sequence[str]) -> NDArray[np.float64]:
     distance: 10 of 289 features apart is 0.035. L1 is also what MAD-G's code picks the nearest
     training language by. Imputed features count like observed ones; look at ``observed_share``.
     """
-    typology = load_typology()
-    difference = np.abs(typology.vectors(others) - typology.vectors([iso]))
-    return np.asarray(difference.mean(axis=1, dtype=np.float64))
+    return load_typology().distances(iso, others)
 
 
 def nearest(iso: str, among: Iterable[str], k: int) -> list[Neighbour]:
@@ -200,13 +228,6 @@ def select_random(candidates: Sequence[str], n: int, seed: int) -> list[str]:
 def _enough(pool: Sequence[str], n: int) -> None:
     if not 0 <= n <= len(pool):
         raise DataError(f"asked for {n} languages of {len(pool)} candidates")
-
-
-def _observed(iso: str) -> NDArray[np.bool_]:
-    if iso not in _rows():
-        raise UnknownLanguageError(f"URIEL has no entry for {iso!r}")
-    observed: NDArray[np.bool_] = read_uriel().observed[_rows()[iso]]
-    return observed
 
 
 @cache

@@ -11,6 +11,7 @@ from madg_speech.config import PretrainConfig
 from madg_speech.errors import CheckpointError, ConfigError, DataError, ManifestError
 from madg_speech.model import AdaptedModel, read_weights
 from madg_speech.training.pretrain import pretrain
+from madg_speech.typology import load_typology
 from tests.speech import write_corpus
 
 
@@ -95,6 +96,48 @@ def test_two_stages_begin_where_the_static_one_ended(
     torch.testing.assert_close(after["head.weight"], before["head.weight"])
     with pytest.raises(CheckpointError, match="two-stage source, this run a static one"):
         run(settings(tiny_whisper, manifest, tmp_path / "three", init_from=str(second)))
+
+
+def test_static_goes_on_from_another_static_run(
+    tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
+    first = run(settings(tiny_whisper, manifest, tmp_path / "one"))
+    longer = settings(
+        tiny_whisper,
+        manifest,
+        tmp_path / "two",
+        init_from=str(first),
+        training={"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0},
+    )
+    before, after = read_weights(first), read_weights(run(longer))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value)
+    history = json.loads((tmp_path / "two/checkpoint-1/trainer_state.json").read_text())
+    assert history["global_step"] == 1  # its own optimiser and schedule, not the first run's
+
+
+def test_a_shuffled_run_keeps_its_permutation(tiny_whisper: Path, tmp_path: Path) -> None:
+    train = write_corpus(tmp_path / "train", ("swh", "yor"))
+    dev = write_corpus(tmp_path / "dev", ("deu",))
+    typology = {"shuffle": "all", "languages": ["wol"], "seed": 2}
+    config = settings(
+        tiny_whisper,
+        train,
+        tmp_path / "run",
+        source={"kind": "two-stage", "bottleneck": 8, "typology": typology},
+        data={"train": [str(train)], "dev": [str(dev)]},
+        training={"steps": 1},
+    )
+    model = AdaptedModel.from_pretrained(run(config))
+    permutation = model.spec.source.typology.permutation
+    assert permutation is not None and permutation.keys() == {"swh", "yor", "deu", "wol"}
+    given, own = (
+        model.source.typology.vectors(["wol"]),
+        load_typology().vectors([permutation["wol"]]),
+    )
+    assert (given == own).all()
+    trained = load_typology().vectors([permutation[code] for code in model.spec.languages])
+    torch.testing.assert_close(model.source.mean, torch.from_numpy(trained).mean(0))
 
 
 def test_dev_scores_are_grouped_and_stored(tiny_whisper: Path, tmp_path: Path) -> None:

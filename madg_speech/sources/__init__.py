@@ -8,11 +8,11 @@ from madg_speech.adapters import AdapterShape
 from madg_speech.config import SourceConfig
 from madg_speech.errors import ConfigError
 from madg_speech.sources.base import WeightSource
-from madg_speech.typology import load_typology
+from madg_speech.typologies import build_typology
 
 
 def build_source(
-    config: SourceConfig, hidden_size: int, layers: int, centre: Sequence[str] = ()
+    config: SourceConfig, hidden_size: int, layers: int, trained: Sequence[str] = ()
 ) -> WeightSource | None:
     """Make the source a configuration names, for a backbone of ``layers`` layers of ``hidden_size``.
 
@@ -20,7 +20,7 @@ def build_source(
         config: kind and sizes.
         hidden_size: width of the backbone.
         layers: how many layers the backbone has.
-        centre: training languages whose mean vector a two-stage source is centred on (a loaded
+        trained: training languages: a two-stage source is centred on their mean vector (a loaded
             checkpoint overwrites the mean with its own).
 
     Raises:
@@ -39,14 +39,14 @@ def build_source(
         from madg_speech.sources.static import Static
 
         return Static(shape)
-    typology = load_typology(config.typology)
+    typology = build_typology(config.typology, trained, config.unseen)
     if config.kind == "two-stage":
         from madg_speech.sources.two_stage import TwoStage
 
         return TwoStage(
             shape,
             typology,
-            centre,
+            trained,
             config.embedding_size,
             config.per_layer,
             config.feature_dropout,

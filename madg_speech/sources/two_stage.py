@@ -6,7 +6,8 @@ rank), so it fits seen languages and can harm unseen ones. Here
     θ_n(l) = θ_n^static + s · W_n λ(l),    λ(l) = V (t(l) - t̄),    W = 0 at the start,
 
 with t̄ the mean vector of the training languages and no bias in λ: the mean vector gives exactly the
-static adapter, and a language pays for every step away from it. While training, features of t are
+static adapter, and a language pays for every step away from it. A feature in which the training
+languages do not differ counts for nothing. While training, features of t are
 dropped, and whole vectors, so that the static part stays good alone.
 """
 
@@ -55,13 +56,14 @@ class TwoStage(WeightSource):
         self.tables = Tables(shape, embedding_size, per_layer, "zero")
         self.feature_dropout = feature_dropout
         self.vector_dropout = vector_dropout
-        mean = (
-            torch.from_numpy(typology.vectors(centre)).mean(0)
-            if centre
-            else torch.zeros(typology.dim)
-        )
+        vectors = torch.from_numpy(typology.vectors(centre))
+        mean = vectors.mean(0) if centre else torch.zeros(typology.dim)
         self.mean: Tensor
         self.register_buffer("mean", mean)
+        if centre:
+            # No training language differs in these features, so V never learns what they mean: left at
+            # their random start, they would be noise in just those languages that do differ.
+            self.embed.weight.data[:, vectors.amin(0) == vectors.amax(0)] = 0
 
     def embedding(self, languages: Sequence[str]) -> Tensor:
         """λ(l) of each language: [L, d]."""

@@ -29,6 +29,7 @@ from madg_speech.training.run import (
     training_arguments,
 )
 from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
+from madg_speech.typologies import settle_permutation
 
 
 def pretrain(
@@ -60,7 +61,8 @@ def pretrain(
         )
     train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
-    model = _build_model(config, backbone, vocabulary, train.languages)
+    scored = dev.languages if dev else []
+    model = _build_model(config, backbone, vocabulary, train.languages, scored)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
@@ -75,7 +77,7 @@ def pretrain(
             Augmenter(training.augment, training.seed) if training.augment.asked else None,
             fill_views(model, train, training),
         ),
-        {name: training_group(name, train.languages) for name in (dev.languages if dev else [])},
+        {name: training_group(name, train.languages) for name in scored},
         training.patience,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -118,17 +120,23 @@ def _load_corpora(
 
 
 def _build_model(
-    config: PretrainConfig, backbone: Backbone, vocabulary: Vocabulary, languages: list[str]
+    config: PretrainConfig,
+    backbone: Backbone,
+    vocabulary: Vocabulary,
+    languages: list[str],
+    scored: list[str],
 ) -> AdaptedModel:
-    source = build_source(config.source, backbone.hidden_size, len(backbone.layers), languages)
-    described = ModelConfig(
+    settled = settle_permutation(config.source.typology, [*languages, *scored])
+    described = config.source.model_copy(update={"typology": settled})
+    source = build_source(described, backbone.hidden_size, len(backbone.layers), languages)
+    spec = ModelConfig(
         backbone=config.backbone,
         hidden_size=backbone.hidden_size,
         layers=len(backbone.layers),
-        source=config.source,
+        source=described,
         languages=tuple(languages),
     )
-    model = AdaptedModel(backbone, source, vocabulary, described, config.training.mask_time)
+    model = AdaptedModel(backbone, source, vocabulary, spec, config.training.mask_time)
     if config.init_from:
         start_from(model, Path(config.init_from))
     return model

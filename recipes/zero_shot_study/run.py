@@ -1,0 +1,164 @@
+"""Run the study's cells, one after another: train, decode, keep error counts; finished ones are kept.
+
+    python recipes/zero_shot_study/run.py --data $MADG_DATA --espeak $MADG_ESPEAK --work runs/study first
+
+``first`` is a pass of ``plan.yaml``; --fold and --seed narrow it. Two of these may run side by side, one a
+fold. A cell is ``<fold>-<seed>-<arm>``; its counts go to ``results/<cell>.json``. Killed at any moment, it
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from folds import HERE, read_corpora, read_plan, romanized, write_fold
+from swaps import swaps_of
+from torch.nn.utils.rnn import pad_sequence
+
+from madg_speech.cache import atomic_path
+from madg_speech.config import PretrainConfig, load_config
+from madg_speech.data.corpus import audio_hash
+from madg_speech.data.manifest import read_manifest
+from madg_speech.data.prefix_cache import PrefixCache
+from madg_speech.decoding.greedy import greedy_decode
+from madg_speech.metrics.error_rate import character_errors, word_errors
+from madg_speech.model import AdaptedModel
+from madg_speech.training.pretrain import pretrain
+from madg_speech.training.trainer import last_complete_checkpoint
+
+SETS = ("dev", "test", "seen")
+
+
+def main() -> None:
+    """Make the folds, then every missing cell of the pass."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="a pass of plan.yaml")
+    parser.add_argument("--data", type=Path, required=True, help="folder with speech/<iso>/")
+    parser.add_argument("--espeak", type=Path, required=True, help="what prepare espeak wrote")
+    parser.add_argument("--work", type=Path, required=True, help="runs, manifests; rebuildable")
+    parser.add_argument("--fold", help="only this fold")
+    parser.add_argument("--seed", type=int, help="only this seed")
+    parser.add_argument("--device", help="cpu, cuda ...; the best there is when left out")
+    asked = parser.parse_args()
+    plan = read_plan()
+    make_folds(plan, asked.data, asked.espeak, asked.work)
+    for cell in plan["passes"][asked.name]:
+        for fold in cell.get("folds", plan["folds"]):
+            for seed in cell.get("seeds", [0]):
+                if asked.fold in (None, fold) and asked.seed in (None, seed):
+                    for arm in cell["arms"]:
+                        run_cell(fold, seed, arm, asked.work, asked.device)
+
+
+def make_folds(plan: dict[str, Any], data: Path, espeak: Path, work: Path) -> None:
+    """Manifests under ``work``; ``fold.json``, which says what results mean, is kept with the recipe."""
+    with FileLock(work.with_suffix(".lock")):
+        missing = [name for name in plan["folds"] if not (work / name / "fold.json").is_file()]
+        if not missing:
+            return
+        corpora = read_corpora(data, espeak)
+        for name in missing:
+            write_fold(name, corpora, plan, work / name)
+            kept = HERE / "folds" / f"{name}.json"
+            made = (work / name / "fold.json").read_text("utf-8")
+            if kept.is_file() and kept.read_text("utf-8") != made:
+                raise SystemExit(f"{kept}: the data given make another fold than the study's")
+            with atomic_path(kept) as draft:
+                draft.write_text(made, "utf-8")
+
+
+def run_cell(fold: str, seed: int, arm: str, work: Path, device: str | None) -> None:
+    """Train and score one cell, its start first; nothing if its result is there."""
+    cell = f"{fold}-{seed}-{arm}"
+    result = HERE / "results" / f"{cell}.json"
+    if result.is_file():
+        return
+    config = cell_config(fold, seed, arm, work)
+    if config.init_from and not Path(config.init_from).is_dir():
+        run_cell(fold, seed, Path(config.init_from).parent.name.split("-", 2)[2], work, device)
+    began = time.monotonic()
+    run = Path(config.output)
+    if not (run / "checkpoint").is_dir():
+        print(f"== {cell}", flush=True)
+        pretrain(config, work / fold, device, resume=run.is_dir())
+    model = AdaptedModel.from_pretrained(run / "checkpoint")
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    errors = {name: count_errors(model, config, work / fold, name) for name in SETS}
+    last = last_complete_checkpoint(run)
+    state = json.loads((last / "trainer_state.json").read_text()) if last else {}
+    dev = [entry["eval_cer"] for entry in state.get("log_history", ()) if "eval_cer" in entry]
+    description = {
+        "cell": cell,
+        "config": json.loads(config.model_dump_json(exclude={"data", "output", "init_from"})),
+        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "dev_cer_during_training": dev,
+        "seconds": round(time.monotonic() - began),
+        "errors": errors,
+    }
+    with atomic_path(result) as draft:
+        draft.write_text(json.dumps(description, separators=(",", ":")) + "\n", "utf-8")
+    print(f"== {cell}: {description['seconds']} s, dev {dev}", flush=True)
+
+
+def cell_config(fold: str, seed: int, arm: str, work: Path) -> PretrainConfig:
+    """``arms/<arm>.yaml`` with the fold's data, the seed, and the cell it starts from."""
+    tested = json.loads((work / fold / "fold.json").read_text())["sets"]["test"]
+    filled: dict[str, Any] = {
+        "data": {"train": ["train.jsonl"], "dev": ["dev.jsonl"]},
+        # what is drawn at random beside initialisation: vectors exchanged, also those tested later
+        "source": {"typology": {"seed": seed, "languages": sorted(tested)}},
+        "training": {"seed": seed},
+        "output": str(work / f"{fold}-{seed}-{arm}"),
+    }
+    start = read_plan()["starts"].get(arm)
+    if start:
+        filled["init_from"] = str(work / f"{fold}-{seed}-{start}" / "checkpoint")
+    return load_config(HERE / "arms" / f"{arm}.yaml", PretrainConfig, filled)
+
+
+@torch.inference_mode()
+def count_errors(
+    model: AdaptedModel, config: PretrainConfig, folder: Path, name: str
+) -> dict[str, dict[str, list[list[int]]]]:
+    """Swap -> language -> [character errors, word errors] in the order of ``fold.json``."""
+    utterances = {u.id: u for u in read_manifest(folder / f"{name}.jsonl")}
+    hashes = {row_id: audio_hash(u.audio) for row_id, u in utterances.items()}
+    cache = PrefixCache(model)
+    cache.fill(
+        model,
+        {hashes[row_id]: u.audio for row_id, u in utterances.items()},
+        {hashes[row_id]: u.seconds for row_id, u in utterances.items()},
+        config.training.cache_limit_gb,
+    )
+    fold = json.loads((folder / "fold.json").read_text())["sets"][name]
+    counted: dict[str, dict[str, list[list[int]]]] = {}
+    for swap, adapter_for in swaps_of(model, name).items():
+        counted[swap] = {}
+        for language, entry in fold.items():
+            rows = entry["ids"]
+            states = [torch.from_numpy(cache[hashes[r]].astype(np.float32)) for r in rows]
+            spoken = [None if swap == "none" else language] * len(rows)
+            output = model(
+                torch.tensor(list(map(len, states)), device=model.device),
+                spoken,
+                hidden=pad_sequence(states, batch_first=True).to(model.device),
+                adapter=adapter_for(language),
+            )
+            said = greedy_decode(output["logits"], output["lengths"], model.vocabulary)
+            meant = [romanized(utterances[row_id]) for row_id in rows]
+            counted[swap][language] = [
+                [count.errors for count in character_errors(meant, said)],
+                [count.errors for count in word_errors(meant, said)],
+            ]
+    return counted
+
+
+if __name__ == "__main__":
+    main()

@@ -47,6 +47,9 @@ class BackboneConfig(Section):
 
     name: str = Field("openai/whisper-base", description="Hub id or folder.")
     revision: str | None = Field(None, description="Commit or tag on the hub.")
+    layers: int | None = Field(
+        None, gt=0, description="Text: keep only so many lower layers; all when left out."
+    )
 
 
 class UnseenConfig(Section):

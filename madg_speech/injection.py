@@ -7,6 +7,9 @@ With A(h) = up · relu(down · h + down_bias) + up_bias, in both places after th
 * Post-norm layers (wav2vec2-base, HuBERT base, WavLM base), which end in ``h = LN(x)``,
   ``x = FFN(y) + y``: ``h' = LN(x + A(h))``. This is MAD-X's ``A(h, r) = A(h) + r`` with the residual
   r = FFN(y), put back under the frozen norm (Pfeiffer et al. 2020, section 3.2).
+
+A stack of adapters (a task adapter on a language adapter) applies this once for each: in post-norm
+layers the second one reads LN(x + A1(h)) and adds to x + A1(h).
 """
 
 from __future__ import annotations
@@ -52,33 +55,41 @@ class Injection:
     def _hook(self, number: int, before_norm: bool) -> Any:
         # A function per layer binds its own number; a lambda over the loop would bind the last one.
         def add(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
-            active = self.active
-            if active is None:
+            stack = self._at(number)
+            if not stack:
                 return output
-            if isinstance(output, tuple):  # WavLM's layers, and all in other transformers versions
-                return (output[0] + bottleneck(output[0], number, active), *output[1:])
-            return output + bottleneck(output, number, active)
+            hidden = output[0] if isinstance(output, tuple) else output
+            for active in stack:
+                hidden = hidden + bottleneck(hidden, number, active)
+            # WavLM's layers, and all in other transformers versions, return a tuple
+            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
         def add_before_norm(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-            active = self.active
-            if active is None:
-                return output
-            # forward() itself: a call would run this hook again
-            normed: Tensor = norm.forward(inputs[0] + bottleneck(output, number, active))
+            below, normed = inputs[0], output
+            for active in self._at(number):
+                below = below + bottleneck(normed, number, active)
+                normed = norm.forward(below)  # a call would run this hook again
             return normed
 
         return add_before_norm if before_norm else add
 
     @property
-    def active(self) -> ActiveAdapters | None:
-        """What this thread's forward passes use now."""
-        return getattr(self._thread, "active", None)
+    def active(self) -> tuple[ActiveAdapters, ...]:
+        """What this thread's forward passes use now, lowest first."""
+        stack: tuple[ActiveAdapters, ...] = getattr(self._thread, "active", ())
+        return stack
+
+    def _at(self, number: int) -> list[ActiveAdapters]:
+        return [active for active in self.active if number in active.weights.layers]
 
     @contextmanager
-    def use(self, active: ActiveAdapters | None) -> Iterator[None]:
-        """Adapters for the forward passes of this thread inside the block; None switches them off."""
+    def use(self, *stack: ActiveAdapters | None) -> Iterator[None]:
+        """Adapters for the forward passes of this thread inside the block, each on the one before.
+
+        None among them is skipped; without any, adapters are off.
+        """
         before = self.active
-        self._thread.active = active
+        self._thread.active = tuple(active for active in stack if active is not None)
         try:
             yield
         finally:

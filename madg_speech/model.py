@@ -1,11 +1,11 @@
-"""AdaptedModel: a frozen backbone, a source of adapter weights and a CTC head."""
+"""A frozen encoder and a source of adapter weights; with a CTC head it is an AdaptedModel."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
-from madg_speech.backbones.base import Backbone
+from madg_speech.backbones.base import Backbone, Encoder
 from madg_speech.cache import atomic_path
 from madg_speech.config import BackboneConfig, Section, SourceConfig
 from madg_speech.errors import CheckpointError
@@ -32,6 +32,7 @@ class ModelConfig(Section):
     """What ``config.json`` of a checkpoint says; the backbone is named, not copied."""
 
     format: int = 1
+    objective: Literal["ctc", "mlm"] = Field("ctc", description="What the head was trained to do.")
     backbone: BackboneConfig
     hidden_size: int
     layers: int
@@ -42,7 +43,98 @@ class ModelConfig(Section):
     )
 
 
-class AdaptedModel(nn.Module):
+class AdaptedEncoder(nn.Module):
+    """A frozen encoder with adapters from ``source`` in some of its layers: what all models share.
+
+    Args:
+        backbone: frozen encoder.
+        source: where adapter weights come from; None for no adapters at all.
+        config: what is written to ``config.json``.
+    """
+
+    backbone: Encoder
+
+    def __init__(self, backbone: Encoder, source: Any, config: ModelConfig):
+        super().__init__()
+        self.backbone = backbone
+        self.source = source
+        self.spec = config
+        adapted = source.shape.layers if source is not None else ()
+        self.injection = Injection(backbone.placements, range(len(backbone.layers)))
+        # Everything below the first adapter is a fixed function of the input: it can be cached.
+        self.prefix_layers = min(adapted, default=len(backbone.layers))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frozen layers below the first adapter: hidden [B, T, H] and lengths along T."""
+        with torch.no_grad():
+            hidden, frames = self.backbone.embed(inputs, lengths)
+            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
+
+    def adapters_for(
+        self, languages: Sequence[str | None], adapter: AdapterWeights | None = None
+    ) -> ActiveAdapters | None:
+        """Adapters of a batch: generated once per distinct language (or given), indexed by row."""
+        unique = sorted({language for language in languages if language is not None})
+        if not unique or (self.source is None and adapter is None):
+            return None
+        weights = self.source(unique) if adapter is None else adapter
+        place = {language: i if adapter is None else 0 for i, language in enumerate(unique)}
+        return ActiveAdapters.select(
+            weights, [-1 if language is None else place[language] for language in languages]
+        )
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Everything but the backbone: the source and the head."""
+        state = self.state_dict()
+        return {name: value for name, value in state.items() if not name.startswith("backbone.")}
+
+    def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
+        """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""
+        own = {name: value.shape for name, value in self.trainable_state().items()}
+        given = {name: value.shape for name, value in state.items()}
+        wrong = sorted(
+            name for name in own.keys() | given.keys() if own.get(name) != given.get(name)
+        )
+        if wrong:
+            raise CheckpointError(
+                f"{origin}: {len(wrong)} tensors do not fit, first {wrong[0]}: "
+                f"{given.get(wrong[0])} in the file, {own.get(wrong[0])} in the model"
+            )
+        self.load_state_dict(state, strict=False)
+
+    def save_pretrained(
+        self, folder: Path | str, card: str = "", dtype: torch.dtype | None = None
+    ) -> None:
+        """Write config.json, model.safetensors, README.md and what the head needs, whole or not at all.
+
+        Args:
+            folder: replaced if it exists.
+            card: text of the model card.
+            dtype: of the stored weights, e.g. float16; as they are when left out.
+        """
+        state = {
+            name: value.detach()
+            .to("cpu", dtype if value.is_floating_point() else None)
+            .contiguous()
+            for name, value in self.trainable_state().items()
+        }
+        with atomic_path(Path(folder)) as draft:
+            draft.mkdir()
+            save_file(state, draft / WEIGHTS)
+            (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
+            (draft / CARD).write_text(card)
+            self._save_more(draft)
+
+    def _save_more(self, folder: Path) -> None:
+        """Files that this kind of model has beside those of all."""
+
+
+class AdaptedModel(AdaptedEncoder):
     """A frozen backbone with adapters from ``source`` in its upper layers, and a linear CTC head.
 
     Args:
@@ -53,6 +145,8 @@ class AdaptedModel(nn.Module):
         mask_time: share of frames set to zero below the first adapter while training.
     """
 
+    backbone: Backbone
+
     def __init__(
         self,
         backbone: Backbone,
@@ -61,28 +155,10 @@ class AdaptedModel(nn.Module):
         config: ModelConfig,
         mask_time: float = 0.0,
     ):
-        super().__init__()
-        self.backbone = backbone
-        self.source = source
+        super().__init__(backbone, source, config)
         self.head = nn.Linear(backbone.hidden_size, vocabulary.size)
         self.vocabulary = vocabulary
-        self.spec = config
         self.mask_time = mask_time
-        adapted = source.shape.layers if source is not None else ()
-        self.injection = Injection(backbone.placements, adapted)
-        # Everything below the first adapter is a fixed function of the audio: it can be cached.
-        self.prefix_layers = min(adapted, default=len(backbone.layers))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.head.weight.device
-
-    def prefix(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frozen layers below the first adapter: hidden [B, T, H] and lengths in encoder frames."""
-        with torch.no_grad():
-            hidden, frames = self.backbone.embed(features, lengths)
-            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
 
     def forward(
         self,
@@ -114,19 +190,6 @@ class AdaptedModel(nn.Module):
             hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
         return {"logits": self.head(self.backbone.finish(hidden)), "lengths": lengths}
 
-    def adapters_for(
-        self, languages: Sequence[str | None], adapter: AdapterWeights | None = None
-    ) -> ActiveAdapters | None:
-        """Adapters of a batch: generated once per distinct language (or given), indexed by row."""
-        unique = sorted({language for language in languages if language is not None})
-        if not unique or (self.source is None and adapter is None):
-            return None
-        weights = self.source(unique) if adapter is None else adapter
-        place = {language: i if adapter is None else 0 for i, language in enumerate(unique)}
-        return ActiveAdapters.select(
-            weights, [-1 if language is None else place[language] for language in languages]
-        )
-
     @torch.inference_mode()
     def log_probs(
         self,
@@ -139,45 +202,8 @@ class AdaptedModel(nn.Module):
         output = self(lengths, languages, features=features, adapter=adapter)
         return output["logits"].float().log_softmax(-1), output["lengths"]
 
-    def trainable_state(self) -> dict[str, Tensor]:
-        """Everything but the backbone: the source and the head."""
-        state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("backbone.")}
-
-    def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
-        """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""
-        own = {name: value.shape for name, value in self.trainable_state().items()}
-        given = {name: value.shape for name, value in state.items()}
-        wrong = sorted(
-            name for name in own.keys() | given.keys() if own.get(name) != given.get(name)
-        )
-        if wrong:
-            raise CheckpointError(
-                f"{origin}: {len(wrong)} tensors do not fit, first {wrong[0]}: "
-                f"{given.get(wrong[0])} in the file, {own.get(wrong[0])} in the model"
-            )
-        self.load_state_dict(state, strict=False)
-
-    def save_pretrained(
-        self, folder: Path | str, card: str = "", dtype: torch.dtype | None = None
-    ) -> None:
-        """Write config.json, model.safetensors, vocab.json and README.md, whole or not at all.
-
-        Args:
-            folder: replaced if it exists.
-            card: text of the model card.
-            dtype: of the stored weights, e.g. float16; as they are when left out.
-        """
-        state = {
-            name: value.detach().to("cpu", dtype).contiguous()
-            for name, value in self.trainable_state().items()
-        }
-        with atomic_path(Path(folder)) as draft:
-            draft.mkdir()
-            save_file(state, draft / WEIGHTS)
-            (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
-            self.vocabulary.save(draft / VOCABULARY)
-            (draft / CARD).write_text(card)
+    def _save_more(self, folder: Path) -> None:
+        self.vocabulary.save(folder / VOCABULARY)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> AdaptedModel:
@@ -189,17 +215,26 @@ class AdaptedModel(nn.Module):
         """
         folder = Path(folder)
         config = read_model_config(folder)
+        if config.objective != "ctc":
+            raise CheckpointError(
+                f"{folder} is a model of text ({config.objective}); expected one of speech"
+            )
         chosen = backbone or config.backbone.name
         encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
-        if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
-            raise CheckpointError(
-                f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
-                f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
-            )
-        source = build_source(config.source, config.hidden_size, config.layers, config.languages)
+        source = source_for(config, encoder, folder, chosen)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
         return model.eval()
+
+
+def source_for(config: ModelConfig, encoder: Encoder, folder: Path, name: str) -> Any:
+    """The weight source that a checkpoint describes, or None; CheckpointError if ``encoder`` differs."""
+    if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
+        raise CheckpointError(
+            f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
+            f"{config.hidden_size}); {name} has {len(encoder.layers)} of {encoder.hidden_size}"
+        )
+    return build_source(config.source, config.hidden_size, config.layers, config.languages)
 
 
 def checkpoint_folder(name: Path | str) -> Path:
@@ -230,12 +265,13 @@ def read_model_config(folder: Path) -> ModelConfig:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The stored tensors in float32; CheckpointError if the file is missing or broken."""
+    """The stored tensors, numbers in float32; CheckpointError if the file is missing or broken."""
     path = folder / WEIGHTS
     if not path.is_file():
         raise CheckpointError(f"{folder} is no checkpoint: it has no {WEIGHTS}")
     try:
-        return {name: value.float() for name, value in load_file(path).items()}
+        stored = load_file(path)
+        return {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: {error}") from None
 

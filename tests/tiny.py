@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers.processors import BertProcessing
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    DistilBertModel,
     HubertConfig,
     HubertModel,
     PretrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     Wav2Vec2Model,
@@ -17,6 +26,9 @@ from transformers import (
     WavLMModel,
     WhisperConfig,
     WhisperModel,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    XLMRobertaModel,
 )
 
 PRE_NORM: dict[str, object] = {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}
@@ -80,3 +92,78 @@ def speech_folder(folder: Path, kind: str, normalize: bool = True) -> Path:
     model.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=normalize).save_pretrained(folder)
     return folder
+
+
+WORDPIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat", "on", "mat"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def text_folder(folder: Path, kind: str = "bert", head: bool = True, mask: bool = True) -> Path:
+    """Save a random tiny BERT, XLM-R or DistilBERT with a tokenizer of words and letters.
+
+    ``head``: with a masked-language-model head; ``mask``: its tokenizer knows a mask token.
+    """
+    classes: dict[str, tuple[type[PreTrainedModel], type[PreTrainedModel], PretrainedConfig]] = {
+        "bert": (BertForMaskedLM, BertModel, BertConfig),
+        "xlm-roberta": (XLMRobertaForMaskedLM, XLMRobertaModel, XLMRobertaConfig),
+        "distilbert": (DistilBertForMaskedLM, DistilBertModel, DistilBertConfig),
+    }
+    tokenizer = (_unigram if kind == "xlm-roberta" else _wordpiece)(mask)
+    masked, bare, config_class = classes[kind]
+    names = {"dim": 32, "n_layers": 4, "n_heads": 2, "hidden_dim": 64}
+    if kind != "distilbert":
+        names = {
+            "hidden_size": 32,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+        }
+    positions = 26 if kind == "xlm-roberta" else 24
+    config = config_class(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=positions,
+        pad_token_id=tokenizer.pad_token_id,
+        **names,
+    )
+    torch.manual_seed(0)
+    model = (masked if head else bare)(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _wordpiece(mask: bool) -> PreTrainedTokenizerFast:
+    special = [name for name in WORDPIECES[:5] if mask or name != "[MASK]"]
+    pieces = special + WORDPIECES[5:] + list(LETTERS) + [f"##{letter}" for letter in LETTERS]
+    inner = Tokenizer(
+        models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]")
+    )
+    inner.normalizer = normalizers.BertNormalizer()
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep")}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, **names, **({"mask_token": "[MASK]"} if mask else {})
+    )
+
+
+def _unigram(mask: bool) -> PreTrainedTokenizerFast:
+    """Like XLM-R's: ``▁`` begins a word, and stands alone before what it has no piece with."""
+    names = ["<s>", "<pad>", "</s>", "<unk>"]
+    pieces = [(name, 0.0) for name in names] + [("▁", -1.0), ("▁the", -1.5), ("▁cat", -1.5)]
+    pieces += [(letter, -3.0) for letter in LETTERS] + [(sign, -3.0) for sign in "我你好"]
+    pieces += [("<mask>", 0.0)] if mask else []
+    inner = Tokenizer(models.Unigram(pieces, unk_id=3))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.post_processor = BertProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        **({"mask_token": "<mask>"} if mask else {}),
+    )

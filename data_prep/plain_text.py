@@ -1,4 +1,4 @@
-"""Plain text, a sentence a line: a folder of ``<language>.txt``, or one file of a language that is given."""
+"""Plain text, a sentence a line: a folder of ``<language>.txt``, or a file of a given language."""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ TEXT_CORPORA = {
         f"{_HERE}.wikiann", "ner", "WikiANN (PAN-X): a folder or tar.gz for each language."
     ),
     "text": TextCorpus(
-        f"{_HERE}.plain_text", "lines", "Plain text, a sentence a line: <language>.txt files, or one."
+        f"{_HERE}.plain_text",
+        "lines",
+        "Plain text, a sentence a line: <language>.txt files, or one.",
     ),
 }
 

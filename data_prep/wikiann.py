@@ -1,9 +1,9 @@
 """WikiANN, also PAN-X (Pan et al. 2017, aclanthology.org/P17-1178; splits of Rahimi et al. 2019,
 arXiv 1902.00193): entities in 176 Wikipedias, marked by machine.
 
-Layout (as huggingface.co/datasets/unimelb-nlp/wikiann, wikiann.py, reads it): ``<lang>.tar.gz`` or a folder
-``<lang>``, in it ``train``, ``dev`` and ``test`` (``extra`` is not read) with lines ``<lang>:token<tab>TAG``.
-Codes are Wikipedia's.
+Layout (as huggingface.co/datasets/unimelb-nlp/wikiann, wikiann.py, reads it): ``<lang>.tar.gz`` or a
+folder ``<lang>``, in it ``train``, ``dev`` and ``test`` (``extra`` is not read) with lines
+``<lang>:token<tab>TAG``. Codes are Wikipedia's.
 """
 
 from __future__ import annotations

@@ -35,7 +35,9 @@ def predict(
     checkpoint: Annotated[Path, typer.Option(help="What `train-task` made.")] = ...,  # type: ignore[assignment]
     adapter_from: Annotated[
         str | None,
-        typer.Option(help="generated, none, nearest, mean, or another language's; as it was learned."),
+        typer.Option(
+            help="generated, none, nearest, mean, or another language's; as it was learned."
+        ),
     ] = None,
     pretokenized: Annotated[
         bool, typer.Option("--pretokenized", help="Words are what stands between spaces.")
@@ -100,6 +102,8 @@ def _sentences(given: list[str], pretokenized: bool) -> list[Sentence]:
         elif text.strip():
             lines.append((f"text {number}", text))
     if not lines:
-        raise DataError("no sentence to annotate: give sentences, files, or lines on standard input")
+        raise DataError(
+            "no sentence to annotate: give sentences, files, or lines on standard input"
+        )
     split = str.split if pretokenized else split_words
     return [Sentence(place, tuple(split(line))) for place, line in lines]

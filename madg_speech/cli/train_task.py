@@ -14,7 +14,8 @@ app = typer.Typer()
 @app.command("train-task")
 def train_task(
     config: Annotated[
-        Path, typer.Option(help="YAML file; see recipes/. `recipes/...` is also found in the wheel.")
+        Path,
+        typer.Option(help="YAML file; see recipes/. `recipes/...` is also found in the wheel."),
     ],
     checkpoint: Annotated[
         Path | None, typer.Option(help="Language adapters: a checkpoint of objective mlm.")

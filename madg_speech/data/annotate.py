@@ -12,7 +12,11 @@ from madg_speech.metrics.tally import Tally
 from madg_speech.tasks.labels import Task
 from madg_speech.tasks.model import TaskModel
 
-METRICS: dict[Task, tuple[str, ...]] = {"pos": ("accuracy",), "ner": ("f1",), "parse": ("las", "uas")}
+METRICS: dict[Task, tuple[str, ...]] = {
+    "pos": ("accuracy",),
+    "ner": ("f1",),
+    "parse": ("las", "uas"),
+}
 """The metrics of each task, the one that decides first."""
 
 
@@ -40,7 +44,10 @@ def annotate(
     for place, number in enumerate(order):
         batch.append(number)
         following = order[place + 1] if place + 1 < len(order) else None
-        if following is None or (len(batch) + 1) * len(sentences[following].words) > words_per_batch:
+        if (
+            following is None
+            or (len(batch) + 1) * len(sentences[following].words) > words_per_batch
+        ):
             words = [sentences[i].words for i in batch]
             answers = model.predict(words, [language] * len(batch), adapter)
             for i, answer in zip(batch, answers, strict=True):
@@ -73,5 +80,7 @@ def score(task: Task, expected: Sentence, predicted: Sentence) -> dict[str, Tall
 
 def name_long(model: TaskModel, sentences: Sequence[Sentence]) -> list[str]:
     """Places of sentences longer than the encoder takes, which it reads in several windows."""
+    if not sentences:
+        return []
     pieces = model.language.backbone.tokenizer.encode_words([s.words for s in sentences])
     return [sentences[number].place for number in pieces.split]

@@ -120,6 +120,7 @@ def read_split(
 
 def _nothing(path: Path, task: Task, read: Split) -> str:
     reasons = "; ".join(
-        f"{len(places)} x {reason} (first: {places[0]})" for reason, places in read.reasons().items()
+        f"{len(places)} x {reason} (first: {places[0]})"
+        for reason, places in read.reasons().items()
     )
     return f"{path}: no sentence for {task} in it" + (f": {reasons}" if reasons else "")

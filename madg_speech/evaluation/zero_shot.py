@@ -107,7 +107,9 @@ def run_zero_shot(
     """
     tasks = {system.model.spec.task for system in systems}
     if len(tasks) != 1:
-        raise ConfigError(f"checkpoints of several tasks ({', '.join(sorted(tasks))}): give one task")
+        raise ConfigError(
+            f"checkpoints of several tasks ({', '.join(sorted(tasks))}): give one task"
+        )
     read = read_split(data, split, tasks.pop(), languages, limit)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -140,15 +142,11 @@ def _open(folder: Path, system: TaskSystem, what: dict[str, Any]) -> None:
         )
 
 
-def _run_language(
-    system: TaskSystem, iso: str, read: Split, folder: Path, advance: Any
-) -> None:
+def _run_language(system: TaskSystem, iso: str, read: Split, folder: Path, advance: Any) -> None:
     sentences, task = read.sentences[iso], system.model.spec.task
     try:
         code = system.condition.code(iso)
-        predicted = annotate(
-            system.model, sentences, code, system.condition.weights(iso), advance
-        )
+        predicted = annotate(system.model, sentences, code, system.condition.weights(iso), advance)
     except UnknownLanguageError as error:  # the source has nothing for it: named, not scored
         _write(folder / f"{iso}.json", {"language": iso, "failed": str(error)})
         advance(len(sentences))
@@ -164,6 +162,7 @@ def _run_language(
         "adapter": code,
         "sentences": len(sentences),
         "words": sum(len(sentence.words) for sentence in sentences),
+        "telling": sum(task != "ner" or set(s.tags or ()) != {"O"} for s in sentences),
         "counts": {
             metric: {
                 "errors": [tally[metric].errors for tally in tallies],

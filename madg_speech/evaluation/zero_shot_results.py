@@ -1,5 +1,4 @@
-"""Counts of a zero-shot folder -> scores per language and group with intervals, comparisons, tables.
-"""
+"""Counts of a zero-shot folder -> scores per language and group with intervals, comparisons, tables."""
 
 from __future__ import annotations
 
@@ -20,13 +19,11 @@ from madg_speech.splits import canonical, clade_of, known_to_backbone, training_
 
 RESULTS, TABLES = "results.json", "results.md"
 FEWEST = 20
-"""Sentences with an entity, expected or predicted, below which a language's F1 says nothing."""
+"""Sentences with an entity below which a language's F1 says nothing."""
 Rates = dict[str, Rate]
 
 
-def standing(
-    language: str, sources: Sequence[str], adapters: Sequence[str], backbone: str
-) -> str:
+def standing(language: str, sources: Sequence[str], adapters: Sequence[str], backbone: str) -> str:
     """The group of ``language``, one of ``GROUPS``; a backbone of unknown languages has seen none."""
     if canonical(language) in {canonical(code) for code in sources}:
         return "source"
@@ -47,7 +44,7 @@ def summarise(folder: Path, samples: int = 1000) -> dict[str, Any]:
     """
     found = sorted(folder.glob(f"*/{DESCRIPTION}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
     systems = {path.parent.name: _read(path) for path in found}
-    counts = {name: _counts(folder / name) for name in systems}
+    counts = {name: _scored(folder / name) for name in systems}
     if not any(counts.values()):
         raise DataError(f"{folder}: no scored language in it")
     first = next(iter(systems.values()))
@@ -90,8 +87,8 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: _read(path) for path in files}
 
 
-def _counts(folder: Path) -> dict[str, dict[str, Any]]:
-    return {iso: row["counts"] for iso, row in _rows(folder).items() if "counts" in row}
+def _scored(folder: Path) -> dict[str, dict[str, Any]]:
+    return {iso: row for iso, row in _rows(folder).items() if "counts" in row}
 
 
 def _problems(folder: Path) -> dict[str, dict[str, Any]]:
@@ -106,10 +103,10 @@ def _problems(folder: Path) -> dict[str, dict[str, Any]]:
 def _rates(rows: Mapping[str, dict[str, Any]], metric: str, samples: int) -> Rates:
     """Error rates; a language with next to nothing to score (``FEWEST``) has none."""
     found = {}
-    for iso, counts in rows.items():
+    for iso, row in rows.items():
+        counts = row["counts"]
         errors, lengths = counts[metric]["errors"], counts[metric]["lengths"]
-        telling = sum(length > 0 for length in lengths)
-        if telling == len(lengths) or telling >= FEWEST:
+        if metric != "f1" or row["telling"] >= FEWEST:
             found[iso] = Rate.of(errors, lengths, samples, iso)
     return found
 

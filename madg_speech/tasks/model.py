@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ class TaskConfig(Section):
     labels: tuple[str, ...]
     bottleneck: int = Field(gt=0)
     layers: tuple[int, ...] = Field(description="With a task adapter; 0 is the lowest.")
-    tap: int | None = Field(None, description="Words are read after so many layers; None: the last.")
+    tap: int | None = Field(
+        None, description="Words are read after so many layers; None: the last."
+    )
     adapter_from: str = Field(
         "generated", description="Language adapters under which the task was learned."
     )
@@ -77,7 +80,7 @@ class TaskModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.adapter.down.device
+        return next(self.head.parameters()).device
 
     def encode(
         self,
@@ -92,9 +95,12 @@ class TaskModel(nn.Module):
             languages: whose language adapter each one gets (ISO 639-3); None for none.
             adapter: weights of one language, in place of the source's wherever a language is named.
         """
-        return self.language.encode_words(
-            words, languages, layers=self.spec.tap, adapter=adapter, task=self.adapter(["task"])
-        )
+        with warnings.catch_warnings():
+            # Of sentences read in several windows; runs name them once, with their places.
+            warnings.simplefilter("ignore", UserWarning)
+            return self.language.encode_words(
+                words, languages, layers=self.spec.tap, adapter=adapter, task=self.adapter(["task"])
+            )
 
     def forward(
         self,

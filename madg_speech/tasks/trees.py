@@ -28,18 +28,18 @@ def best_heads(scores: Scores) -> list[int]:
 
 def _arborescence(arcs: Scores) -> NDArray[np.intp]:
     """Best head of each node; node 0 has none. Contracts one cycle of greedy heads at a time."""
-    heads = arcs.argmax(axis=1)
+    heads: NDArray[np.intp] = arcs.argmax(axis=1)
     heads[0] = -1
     cycle = _find_cycle(heads)
-    if not cycle:
+    if not len(cycle):
         return heads
     kept = np.setdiff1d(np.arange(len(arcs)), cycle)
     count = len(kept)
     # Entering the cycle at a word takes the place of that word's arc in it.
-    entering = arcs[np.ix_(cycle, kept)] - arcs[cycle, heads[cycle]][:, None]
-    leaving = arcs[np.ix_(kept, cycle)]
+    entering = arcs[cycle[:, None], kept] - arcs[cycle, heads[cycle]][:, None]
+    leaving = arcs[kept[:, None], cycle]
     contracted = np.full((count + 1, count + 1), -np.inf)
-    contracted[:count, :count] = arcs[np.ix_(kept, kept)]
+    contracted[:count, :count] = arcs[kept[:, None], kept]
     contracted[count, :count] = entering.max(axis=0)
     contracted[:count, count] = leaving.max(axis=1)
     inner = _arborescence(contracted)
@@ -52,7 +52,8 @@ def _arborescence(arcs: Scores) -> NDArray[np.intp]:
     return result
 
 
-def _find_cycle(heads: NDArray[np.intp]) -> list[int]:
+def _find_cycle(heads: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The nodes of one cycle, none if there is none."""
     seen = np.zeros(len(heads), dtype=np.intp)
     for start in range(1, len(heads)):
         node = start
@@ -63,5 +64,5 @@ def _find_cycle(heads: NDArray[np.intp]) -> list[int]:
             cycle = [node]
             while heads[cycle[-1]] != node:
                 cycle.append(int(heads[cycle[-1]]))
-            return cycle
-    return []
+            return np.array(cycle, dtype=np.intp)
+    return np.array([], dtype=np.intp)

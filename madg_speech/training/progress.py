@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 SHOWN = {
     "loss": "loss {:.3f}",
     "eval_cer": "dev CER {:.3f}",
+    "eval_error": "dev error {:.3f}",
     "audio_hours_per_hour": "{:.1f} h audio/h",
 }
 

@@ -72,13 +72,13 @@ class TaskTrainer(SpeechTrainer):
             callbacks=[ProgressLines()],
         )
         self.remove_callback(PrinterCallback)
-        self.plan = plan
+        self.turns = plan
         self.condition = condition
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; Accelerate gives each rank every n-th."""
         loader: DataLoader[Any] = DataLoader(
-            self.train_dataset, batch_sampler=self.plan, collate_fn=self.data_collator
+            self.train_dataset, batch_sampler=self.turns, collate_fn=self.data_collator
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared

@@ -19,6 +19,7 @@ from pydantic import Field
 from transformers import TrainingArguments, set_seed
 
 from madg_speech.config import BackboneConfig, Section
+from madg_speech.data.annotate import name_long
 from madg_speech.data.sentences import Split, find_split, read_split
 from madg_speech.data.turns import Turns
 from madg_speech.errors import ConfigError, DataError
@@ -70,7 +71,8 @@ class TaskRunConfig(Section):
     )
     bottleneck: int = Field(32, gt=0, description="Width of the task adapter.")
     layers: tuple[int, ...] | None = Field(
-        None, description="With a task adapter; those with a language adapter, or all, when left out."
+        None,
+        description="With a task adapter; those with a language adapter, or all, when left out.",
     )
     tap: int | None = Field(None, gt=0, description="Read words after so many layers; the last.")
     data: TaskDataConfig
@@ -112,6 +114,10 @@ def train_task(
         raise ConfigError(f"data.sources names a language twice: {', '.join(sources)}")
     train, dev = _read(config, data_root, sources)
     model, condition = _build(config, sources)
+    for name, split in (("train", train), ("dev", dev)):
+        sentences = [s for of in split.sentences.values() for s in of]
+        if long := name_long(model, sentences):
+            say(f"{name}: {len(long)} sentences are read in several windows (first: {long[0]})")
     parts = {"train": _part(train)} | ({"dev": _part(dev)} if dev.sentences else {})
     describe_run(run, config, parts)
     rows = [(sentence, iso) for iso in sources for sentence in train.sentences[iso]]
@@ -125,7 +131,7 @@ def train_task(
         condition,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    model = trainer.load_best()
+    trainer.load_best()
     finished = run / CHECKPOINT
     if trainer.is_world_process_zero():
         scores = dev_scores(model, dev.sentences, condition)

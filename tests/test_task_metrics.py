@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2 as SCHEME
 
 from madg_speech.errors import DataError
 from madg_speech.metrics.parsing import Tree, align_words, attachment
@@ -34,11 +36,9 @@ def test_an_entity_needs_its_beginning() -> None:
     ]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.tuples(*[st.sampled_from(IOB2)] * 2), min_size=1), min_size=1))
 def test_entity_f1_is_that_of_seqeval(sentences: list[list[tuple[str, str]]]) -> None:
-    from seqeval.metrics import f1_score
-    from seqeval.scheme import IOB2 as SCHEME
-
     gold, found = ([[pair[side] for pair in s] for s in sentences] for side in (0, 1))
     ours = add_up(entity_f1(a, b) for a, b in zip(gold, found, strict=True)).score or 0.0
     if not any(tag.startswith("B") for tags in gold + found for tag in tags):
@@ -58,9 +58,7 @@ def test_subtypes_do_not_count_and_a_wrong_head_is_wrong_in_both() -> None:
 
 
 # "vamonos ya": vamos nos / ya, and readings of it with other words
-MULTIWORD = Tree(
-    ("vamos", "nos", "ya"), (0, 1, 1), ("root", "obj", "advmod"), ((1, 2, "vamonos"),)
-)
+MULTIWORD = Tree(("vamos", "nos", "ya"), (0, 1, 1), ("root", "obj", "advmod"), ((1, 2, "vamonos"),))
 
 
 def test_the_words_of_a_multiword_token_are_scored_and_not_the_token() -> None:

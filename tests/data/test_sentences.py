@@ -88,7 +88,9 @@ def test_a_task_looks_only_at_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_tagged_text_by_tab_or_blank_with_or_without_language(tmp_path: Path) -> None:
-    path = write(tmp_path, "-DOCSTART- O\n\nAna B-PER\nSilva\tI-PER\n\nx O\ny\n\nz B-DOG\n", "a.txt")
+    path = write(
+        tmp_path, "-DOCSTART- O\n\nAna B-PER\nSilva\tI-PER\n\nx O\ny\n\nz B-DOG\n", "a.txt"
+    )
     first, short, outside = read_tagged(path, "ner")
     assert isinstance(first, Sentence) and first.words == ("Ana", "Silva")
     assert first.tags == ("B-PER", "I-PER") and first.place == f"{path}:3"

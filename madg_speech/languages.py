@@ -37,7 +37,8 @@ class Language:
         script: type of the script that CLDR gives as the usual one for the language or its
             macrolanguage; "unknown" where CLDR is silent. It says nothing of what a corpus uses.
         known_to: the backbones whose published training languages name this one ("whisper",
-            "xls-r"). A macrolanguage there counts for the individual language it resolves to.
+            "xls-r", "xlm-r", "mbert"). A macrolanguage there counts for the individual language it
+            resolves to.
     """
 
     iso: str

@@ -21,6 +21,16 @@ NEAR_DUPLICATE = 10 / 289
 """Distance up to which two vectors count as one: bos-srp differ in 3 of 289 features, ind-msa in 7,
 a median pair of FLEURS languages in 59."""
 
+BACKBONE_NAMES = {
+    "whisper": "whisper",
+    "xls-r": "xls-r",
+    "xlm-r": "xlm-r",
+    "multilingual-e5": "xlm-r",  # begun from XLM-R's languages, by way of multilingual MiniLM
+    "bert-base-multilingual": "mbert",
+    "mbert": "mbert",
+}
+"""What a backbone's name holds -> its list in ``known_to.json``."""
+
 LEAK_DISTANCE = 1
 LEAK_SHARE = 0.2
 
@@ -77,10 +87,10 @@ def known_to_backbone(language: str, backbone: str) -> bool | None:
 
     Args:
         language: any code.
-        backbone: a hub id or folder whose name tells the family (``whisper``, ``xls-r``).
+        backbone: a hub id or folder whose name tells the family (``BACKBONE_NAMES``).
     """
     name = backbone.lower()
-    family = next((family for family in ("whisper", "xls-r") if family in name), None)
+    family = next((family for part, family in BACKBONE_NAMES.items() if part in name), None)
     if family is None:
         return None
     found = _resolved(language)

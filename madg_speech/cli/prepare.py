@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from madg_speech.data_prep.corpora import CORPORA
+from madg_speech.data_prep.text_corpora import TEXT_CORPORA
 
 if TYPE_CHECKING:
     from madg_speech.data_prep.pipeline import Summary
+    from madg_speech.data_prep.text_corpora import TextSummary
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -125,12 +127,37 @@ for _name, _corpus in CORPORA.items():
     _add_corpus(_name, _corpus.help)
 
 
-def _print(summary: Summary, out: Path) -> None:
-    table = Table("language", "split", "utterances", "hours", "speakers")
-    for (iso, split), part in sorted(summary.parts.items()):
-        hours = f"{part.seconds / 3600:.2f}"
-        table.add_row(iso, split, str(part.utterances), hours, str(part.speakers or "-"))
+def _add_text_corpus(name: str, text: str) -> None:
+    @app.command(name, help=text)
+    def command(
+        path: Annotated[Path, typer.Argument(help="The corpus: a folder, a file or an archive.")],
+        out: Out,
+        langs: Annotated[str, typer.Option(help="Only these; codes or names, by commas.")] = "",
+        lang: Annotated[
+            str | None, typer.Option(help="Language of a file that does not say its own.")
+        ] = None,
+    ) -> None:
+        from madg_speech.data_prep.text_corpora import prepare_text
+
+        _print_text(prepare_text(name, path, out, tuple(_split(langs) or ()), lang), out)
+
+
+for _name, _text_corpus in TEXT_CORPORA.items():
+    _add_text_corpus(_name, _text_corpus.help)
+
+
+def _print_text(summary: TextSummary, out: Path) -> None:
+    table = Table("language", "split", "sentences", "words", "from", "licence")
+    for (iso, split), (sentences, words) in sorted(summary.parts.items()):
+        origin = ", ".join(summary.sources[iso]), ", ".join(summary.licenses[iso])
+        table.add_row(iso, split or "-", str(sentences), str(words), *origin)
     Console().print(table)
+    _print_skipped(summary, out)
+    count = sum(sentences for sentences, _ in summary.parts.values())
+    typer.echo(f"{len({iso for iso, _ in summary.parts})} languages, {count} sentences -> {out}")
+
+
+def _print_skipped(summary: Summary | TextSummary, out: Path) -> None:
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)
     for note in summary.notes:
         stderr.print(f"note: {note}", markup=False)
@@ -138,6 +165,15 @@ def _print(summary: Summary, out: Path) -> None:
     if skipped:
         stderr.print(f"left out: {skipped}, all named in {out / 'skipped.tsv'}", markup=False)
         stderr.print(summary.reasons(), markup=False)
+
+
+def _print(summary: Summary, out: Path) -> None:
+    table = Table("language", "split", "utterances", "hours", "speakers")
+    for (iso, split), part in sorted(summary.parts.items()):
+        hours = f"{part.seconds / 3600:.2f}"
+        table.add_row(iso, split, str(part.utterances), hours, str(part.speakers or "-"))
+    Console().print(table)
+    _print_skipped(summary, out)
     parts = summary.parts.values()
     count, hours = sum(p.utterances for p in parts), sum(p.seconds for p in parts) / 3600
     languages = len({iso for iso, _ in summary.parts})

@@ -14,7 +14,9 @@ Sources, all shipped by pip packages or stored beside this file:
   ``tokenization_whisper.LANGUAGES``. ``xls-r``: the model card of facebook/wav2vec2-xls-r-300m,
   whose 126 tags fall together in 125 languages here (the paper counts 128 with regional variants);
   its non-standard tags kb, lm and tp are read as Kabyle, Luxembourgish and Tok Pisin. Filipino is
-  filed with Tagalog in both;
+  filed with Tagalog in both. ``xlm-r``: table 6 of Conneau et al. 2020 (arXiv 1911.02116), romanised
+  and script variants filed with their language. ``mbert``: multilingual.md of google-research/bert, the
+  cased model;
 - ``aliases.json``: everyday names and one old code that none of these lists.
 """
 

@@ -20,6 +20,7 @@ SHOWN = {
     "eval_accuracy": "dev accuracy {:.3f}",
     "eval_perplexity": "dev code perplexity {:.1f}",
     "eval_piece_perplexity": "dev perplexity {:.1f}",
+    "eval_error": "dev error {:.3f}",
     "audio_hours_per_hour": "{:.1f} h audio/h",
     "pieces_per_second": "{:.0f} pieces/s",
 }

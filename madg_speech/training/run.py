@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from accelerate import PartialState
 from pydantic import ValidationError
@@ -71,7 +71,19 @@ def open_run(run: Path, config: Section, resume: bool) -> Path | None:
     return last_complete_checkpoint(run)
 
 
-def describe_run(run: Path, config: Section, corpora: Mapping[str, Corpus]) -> None:
+class Described(Protocol):
+    """Training data as a run folder describes it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the data."""
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Reason -> what was not used."""
+
+
+def describe_run(run: Path, config: Section, corpora: Mapping[str, Described]) -> None:
     """Write ``run.json`` and ``left_out.jsonl``, or check that a resumed run has the same data.
 
     Raises:

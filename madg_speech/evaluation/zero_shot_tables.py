@@ -1,0 +1,73 @@
+"""Zero-shot results of task systems as Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+GROUPS = ("source", "backbone", "adapters", "clade", "unrelated")
+"""Each language is in one: the task was learned in it; the frozen encoder was pretrained on it; only the
+language adapters' source was trained on it; only a relative was; none of these."""
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Means over groups, gains of the first system, and the deciding metric language by language."""
+    lines = []
+    for metric in results["groups"]:
+        lines += _groups(results, metric)
+    lines += _gains([c for c in results["comparisons"] if c["group"] == "zero-shot"])
+    return "\n".join(lines + _languages(results)) + "\n"
+
+
+def _groups(results: dict[str, Any], metric: str) -> list[str]:
+    systems = results["groups"][metric]
+    present = [g for g in ("zero-shot", *GROUPS) if any(g in s for s in systems.values())]
+    lines = [f"## {results['task']}: {metric} x 100, mean over languages (95 %)", ""]
+    lines += _head(["system", *present])
+    for name, groups in systems.items():
+        lines.append(_row([name, *(_cell(groups.get(group)) for group in present)]))
+    sizes = [max(len(s[g]["languages"]) for s in systems.values() if g in s) for g in present]
+    return [*lines, _row(["languages", *map(str, sizes)]), ""]
+
+
+def _gains(compared: list[dict[str, Any]]) -> list[str]:
+    if not compared:
+        return []
+    lines = [f"## Gain of {compared[0]['a']} over the others, zero-shot languages", ""]
+    lines += _head(["over", "metric", "gain x 100", "95 %", "p", "languages", "clades"])
+    for c in compared:
+        interval = "-"
+        if c["interval"]:
+            interval = f"{100 * c['interval'][0]:+.1f} to {100 * c['interval'][1]:+.1f}"
+        p = "-" if c["p"] is None else f"{c['p']:.3f}"
+        gain, sizes = f"{100 * c['mean']:+.1f}", (str(c["languages"]), str(c["clusters"]))
+        lines.append(_row([c["b"], c["metric"], gain, interval, p, *sizes]))
+    return [*lines, ""]
+
+
+def _languages(results: dict[str, Any]) -> list[str]:
+    metric = next(iter(results["scores"]))
+    systems, groups = results["scores"][metric], results["languages"]
+    lines = [f"## {metric} x 100 by language", "", *_head(["language", "group", *systems])]
+    for iso in sorted(groups, key=lambda iso: (GROUPS.index(groups[iso]["group"]), iso)):
+        scores = [of.get(iso) for of in systems.values()]
+        cells = [f"{100 * s['score']:.1f}" if s else "-" for s in scores]
+        lines.append(_row([iso, groups[iso]["group"], *cells]))
+    return lines
+
+
+def _head(names: list[str]) -> list[str]:
+    return [_row(names), "|---" * len(names) + "|"]
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(group: dict[str, Any] | None) -> str:
+    if group is None:
+        return "-"
+    macro = f"{100 * group['macro']:.1f}"
+    if group["interval"] is None:
+        return macro
+    low, high = group["interval"]
+    return f"{macro} ({100 * low:.1f} to {100 * high:.1f})"

@@ -1,0 +1,1 @@
+"""Tasks on words: what a task adapter and a head learn on top of frozen language adapters."""

@@ -121,6 +121,9 @@ class SourceConfig(Section):
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
     bottleneck: int = Field(32, gt=0, description="Adapter width b.")
+    norm: bool = Field(
+        False, description="A layer norm of the adapter's own ahead of it: MMS's block."
+    )
     typology: TypologyConfig = TypologyConfig()
     unseen: UnseenConfig = UnseenConfig()
     embedding_size: int = Field(32, gt=0, description="Width of λ.")
@@ -351,11 +354,6 @@ def find_config(path: Path) -> Path:
     return packaged
 
 
-def objective_of(path: Path) -> str:
-    """The ``objective`` that a YAML file asks for, ``ctc`` where it is silent; ConfigError as below."""
-    return str(_read(path, ()).get("objective", "ctc"))
-
-
 def load_config(
     path: Path | str, model: type[Model], overrides: dict[str, Any] | None = None
 ) -> Model:
@@ -379,6 +377,11 @@ def load_config(
             raise ConfigError(f"{path}: {first['msg']}") from None
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {place}: {first['msg']} (got {first.get('input')!r})") from None
+
+
+def objective_of(path: Path) -> str:
+    """What a training configuration, or what it inherits, names as its ``objective``; ``ctc`` if silent."""
+    return str(_read(path, ()).get("objective", "ctc"))
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The one place with hooks: puts adapters into a backbone's layers without changing the backbone.
 
-With A(h) = up · relu(down · h + down_bias) + up_bias, in both places after the feed-forward block:
+With A(h) = up · relu(down · h + down_bias) + up_bias, always after the feed-forward block:
 
 * Pre-norm layers (Whisper, XLS-R, MMS, the large HuBERT and WavLM): ``h' = h + A(h)``, where h is the
   layer's output.
+* Layers of MMS, which add a block for one language, ``h' = h + B(h)``: A takes the place of B. Rows
+  without an adapter of ours keep B.
 * Post-norm layers (wav2vec2-base, HuBERT base, WavLM base), which end in ``h = LN(x)``,
   ``x = FFN(y) + y``: ``h' = LN(x + A(h))``. This is MAD-X's ``A(h, r) = A(h) + r`` with the residual
   r = FFN(y), put back under the frozen norm (Pfeiffer et al. 2020, section 3.2).
@@ -19,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -47,12 +50,12 @@ class Injection:
         self._thread = threading.local()
         self._handles: list[RemovableHandle] = [
             placements[number].module.register_forward_hook(
-                self._hook(number, placements[number].before_norm), prepend=True
+                self._hook(number, placements[number]), prepend=True
             )
             for number in adapted
         ]
 
-    def _hook(self, number: int, before_norm: bool) -> Any:
+    def _hook(self, number: int, place: Placement) -> Any:
         # A function per layer binds its own number; a lambda over the loop would bind the last one.
         def add(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
             stack = self._at(number)
@@ -71,7 +74,18 @@ class Injection:
                 normed = norm.forward(below)  # a call would run this hook again
             return normed
 
-        return add_before_norm if before_norm else add
+        def replace(block: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            stack, added = self._at(number), output
+            for active in stack[:1]:
+                ours = bottleneck(inputs[0], number, active)
+                added = ours if active.on is None else torch.where(active.on, ours, output)
+            for active in stack[1:]:
+                added = added + bottleneck(inputs[0] + added, number, active)
+            return added
+
+        if place.instead:
+            return replace
+        return add_before_norm if place.before_norm else add
 
     @property
     def active(self) -> tuple[ActiveAdapters, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocab.json", "README.md"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 
 
@@ -60,6 +63,7 @@ class AdaptedEncoder(nn.Module):
         self.backbone = backbone
         self.source = source
         self.spec = config
+        self.card = ""
         adapted = source.shape.layers if source is not None else ()
         self.injection = Injection(backbone.placements, range(len(backbone.layers)))
         # Everything below the first adapter is a fixed function of the input: it can be cached.
@@ -130,13 +134,13 @@ class AdaptedEncoder(nn.Module):
         self.load_state_dict(state, strict=False)
 
     def save_pretrained(
-        self, folder: Path | str, card: str = "", dtype: torch.dtype | None = None
+        self, folder: Path | str, card: str | None = None, dtype: torch.dtype | None = None
     ) -> None:
         """Write config.json, model.safetensors, vocab.json and README.md, whole or not at all.
 
         Args:
             folder: replaced if it exists.
-            card: text of the model card.
+            card: text of the model card; that of the checkpoint it was loaded from when left out.
             dtype: of the stored weights, e.g. float16; as they are when left out.
         """
         state = {
@@ -151,7 +155,45 @@ class AdaptedEncoder(nn.Module):
             (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
             if self.vocabulary is not None:
                 self.vocabulary.save(draft / VOCABULARY)
-            (draft / CARD).write_text(card)
+            (draft / CARD).write_text(self.card if card is None else card)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        card: str | None = None,
+        *,
+        private: bool = False,
+        dtype: torch.dtype | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload what :meth:`save_pretrained` writes to a repository on the Hugging Face hub.
+
+        Args:
+            repo: ``user/name``; made if it does not exist.
+            card: as in :meth:`save_pretrained`.
+            private: of a repository that is made.
+            dtype: of the stored weights.
+            token: of the hub; the one of ``hf auth login`` when left out.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            CheckpointError: no model card: nobody could know what the weights are.
+        """
+        from huggingface_hub import HfApi
+
+        text = self.card if card is None else card
+        if not text.strip():
+            raise CheckpointError(
+                "a model without a card is not published: give card=, the text of its README.md"
+            )
+        api = HfApi(token=token)
+        url = str(api.create_repo(repo, private=private, exist_ok=True))
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "checkpoint", text, dtype)
+            api.upload_folder(repo_id=repo, folder_path=Path(folder) / "checkpoint")
+        return url
 
 
 class AdaptedModel(AdaptedEncoder):
@@ -226,12 +268,16 @@ class AdaptedModel(AdaptedEncoder):
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> AdaptedModel:
         """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
 
+        Args:
+            folder: or ``default``, or a hub id: :func:`checkpoint_folder`.
+            backbone: in place of the one that the checkpoint names.
+
         Raises:
             CheckpointError: a file is missing or broken, the backbone has another shape, or the
                 checkpoint was trained for another objective than CTC.
             BackboneError: the backbone cannot be found.
         """
-        folder = Path(folder)
+        folder = checkpoint_folder(folder)
         config = read_model_config(folder)
         if config.objective != "ctc":
             if config.objective == "mlm":
@@ -244,6 +290,8 @@ class AdaptedModel(AdaptedEncoder):
         source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
+        if (folder / CARD).is_file():
+            model.card = (folder / CARD).read_text(encoding="utf-8")
         return model.eval()
 
 
@@ -272,17 +320,36 @@ def check_shape(config: ModelConfig, encoder: Encoder, folder: Path, name: str) 
 def checkpoint_folder(name: Path | str) -> Path:
     """The folder of a checkpoint: ``default`` is the one that the package carries.
 
+    ``user/name``, where there is no such folder, is a repository on the Hugging Face hub; what is
+    fetched lies in the hub's own cache.
+
     Raises:
-        CheckpointError: this build carries no default checkpoint.
+        CheckpointError: this build carries no default checkpoint, or the hub has none of that name.
     """
     if str(name) != "default":
-        return Path(name)
+        is_hub_id = isinstance(name, str) and HUB_ID.fullmatch(name) and not Path(name).exists()
+        return _from_hub(str(name)) if is_hub_id else Path(name)
     if not (DEFAULT / CONFIG).is_file():
         raise CheckpointError(
             "this build of madg-speech carries no default checkpoint: train one with `madg-speech "
             "pretrain` and give its folder (--checkpoint FOLDER)"
         )
     return DEFAULT
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    files = [CONFIG, WEIGHTS, VOCABULARY, CARD]
+    try:
+        return Path(snapshot_download(name, allow_patterns=files))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{name}: no such folder, and the Hugging Face hub did not give it ({reason}); a "
+            "checkpoint is `default`, a folder, or user/name on the hub"
+        ) from None
 
 
 def read_model_config(folder: Path) -> ModelConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ def load_backbone(name: str, revision: str | None = None) -> Backbone:
     Raises:
         BackboneError: not found and not to be fetched, or of a family that is not known.
     """
+    # oneDNN keeps kernels and buffers of its last 1024 convolution shapes, and here nearly every batch is
+    # of a new shape: hundreds of megabytes. Read when the first convolution runs.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     folder, kind = _find(name, revision, FAMILIES, "speech")
     if kind == "whisper":
         from madg_speech.backbones.whisper import WhisperBackbone

@@ -109,7 +109,7 @@ class TextBackbone(Encoder):
         return hidden, lengths
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
         mask = mask_keys(find_padding(hidden, lengths), hidden.dtype)

@@ -128,17 +128,18 @@ class Wav2Vec2Backbone(Backbone):
             normalize, tuple(config.conv_kernel), tuple(config.conv_stride)
         )
         self.pre_norm: bool = config.do_stable_layer_norm
-        self.placements = tuple(
-            Placement(layer)
-            if self.pre_norm
-            else Placement(layer.final_layer_norm, before_norm=True)
-            for layer in model.encoder.layers
-        )
+        self.placements = tuple(self._placement(layer) for layer in model.encoder.layers)
         self.row_by_row: bool = config.feat_extract_norm == "group" or getattr(
             config, "conv_pos_batch_norm", False
         )
         # WavLM: the first layer holds a position bias for all, and masks are given as what to keep.
         self.position_bias: bool = config.model_type == "wavlm"
+
+    def _placement(self, layer: Any) -> Placement:
+        if not self.pre_norm:
+            return Placement(layer.final_layer_norm, before_norm=True)
+        own = getattr(layer, "adapter_layer", None)
+        return Placement(layer) if own is None else Placement(own, instead=True)
 
     @classmethod
     def from_folder(cls, folder: Path, name: str) -> Wav2Vec2Backbone:
@@ -201,17 +202,18 @@ class Wav2Vec2Backbone(Backbone):
             for i, (row, n) in enumerate(zip(inputs, samples, strict=True)):
                 own = slice(i, i + 1)
                 masked = None if mask is None else mask[own, : int(frames[i])]
-                rows.append(self._embed(row[None, :n], frames[own], masked))
+                rows.append(self.project(row[None, :n], frames[own], masked))
             hidden, observed = (
                 pad_sequence([part[0] for part in parts], batch_first=True)
                 for parts in zip(*rows, strict=True)
             )
             return hidden, observed, frames
-        return *self._embed(inputs, frames, mask), frames
+        return *self.project(inputs, frames, mask), frames
 
-    def _embed(
-        self, waveforms: Tensor, frames: Tensor, mask: Tensor | None
+    def project(
+        self, waveforms: Tensor, frames: Tensor | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        """Layer inputs and convolution features of rows that are normalised alike; None: none is padded."""
         encoder = self.model.encoder
         observed = self.model.feature_extractor(waveforms).transpose(1, 2)
         projected = self.model.feature_projection(observed)
@@ -228,7 +230,7 @@ class Wav2Vec2Backbone(Backbone):
         return hidden if self.pre_norm else encoder.layer_norm(hidden), observed
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
         padded = find_padding(hidden, lengths)

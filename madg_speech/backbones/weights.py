@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -84,34 +85,46 @@ def backbone_folder(name: str, revision: str | None = None) -> Path:
 
 
 def read_tensors(folder: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
-    """Tensors of a folder of weights whose names begin with one of ``prefixes``, in float32.
+    """Stored tensors whose names begin with one of ``prefixes``, under what follows it.
 
-    transformers leaves out what its bare encoder has no place for, such as a quantiser.
+    Raises:
+        BackboneError: a file of the folder is damaged.
     """
     import torch
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     found: dict[str, Tensor] = {}
-    if (folder / PICKLE).is_file() and not list(folder.glob("model*.safetensors")):
-        state = torch.load(folder / PICKLE, map_location="cpu", weights_only=True)
-        found = {name: value for name, value in state.items() if name.startswith(prefixes)}
-    for path in sorted(folder.glob("model*.safetensors")):
-        with safe_open(path, "pt") as tensors:
-            wanted = [name for name in tensors.keys() if name.startswith(prefixes)]  # noqa: SIM118
-            found |= {name: tensors.get_tensor(name) for name in wanted}
-    return {name: value.float() for name, value in found.items()}
+    for file in _weight_files(folder):
+        try:
+            if file == PICKLE:
+                stored = torch.load(folder / file, map_location="cpu", mmap=True, weights_only=True)
+                read, names = stored.__getitem__, list(stored)
+            else:
+                opened = safe_open(folder / file, framework="pt")
+                read, names = opened.get_tensor, list(opened.keys())  # type: ignore[no-untyped-call]
+            for name in names:
+                for prefix in prefixes:
+                    if name.startswith(prefix):
+                        found[name.removeprefix(prefix)] = read(name)
+        except (SafetensorError, RuntimeError, UnpicklingError) as error:
+            raise BackboneError(f"{folder / file} is damaged: {error}; fetch it again") from None
+    return found
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """Names of the files that hold, or would hold, the weights."""
+    shards = folder / SHARDS
+    if not (folder / WEIGHTS).is_file():
+        if shards.is_file():
+            return sorted(set(json.loads(shards.read_text())["weight_map"].values()))
+        if (folder / PICKLE).is_file():
+            return [PICKLE]
+    return [WEIGHTS]
 
 
 def _missing(folder: Path) -> list[str]:
     """Names of the files without which transformers cannot load ``folder``."""
-    shards = folder / SHARDS
-    weights = [WEIGHTS]
-    if not (folder / WEIGHTS).is_file():
-        if shards.is_file():
-            weights = sorted(set(json.loads(shards.read_text())["weight_map"].values()))
-        elif (folder / PICKLE).is_file():
-            weights = [PICKLE]
-    return [file for file in (CONFIG, *weights) if not (folder / file).is_file()]
+    return [file for file in (CONFIG, *_weight_files(folder)) if not (folder / file).is_file()]
 
 
 def _complete(folder: Path) -> Path:

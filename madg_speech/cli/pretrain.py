@@ -43,6 +43,7 @@ def pretrain(
     `torchrun --nproc_per_node 2 -m ...`.
     """
     from madg_speech.config import PretrainConfig, find_config, load_config, objective_of
+    from madg_speech.errors import ConfigError
 
     overrides: dict[str, object] = {"output": str(output)} if output else {}
     if init_typology_from:
@@ -50,11 +51,18 @@ def pretrain(
     if freeze_typology:
         overrides["freeze_typology"] = True
     found, root = find_config(config), data_root or Path(os.curdir)
-    if objective_of(found) == "mlm":
+    objective = objective_of(found)
+    if objective == "mlm":
         from madg_speech.text_config import MlmConfig
         from madg_speech.training.mlm import pretrain_text
 
         finished = pretrain_text(load_config(found, MlmConfig, overrides), root, device, resume)
+    elif objective == "distil":
+        from madg_speech.training.distil import DistilConfig, distil
+
+        if resume:
+            raise ConfigError("objective distil starts anew: leave --resume out")
+        finished = distil(load_config(found, DistilConfig, overrides), root, device).folder
     else:
         from madg_speech.training.pretrain import pretrain as run
 

@@ -65,10 +65,11 @@ class Contrastive(AdaptedEncoder):
         self._perplexity: Tensor | None = None
 
     def _take_pretrained(self, revision: str | None) -> None:
-        prefixes = tuple(f"{name}." for name in HEADS)
-        found = read_tensors(backbone_folder(self.backbone.name, revision), prefixes)
-        if found:
-            self.load_state_dict(found, strict=False)
+        folder = backbone_folder(self.backbone.name, revision)
+        found = {name: read_tensors(folder, (f"{name}.",)) for name in HEADS}
+        if all(found.values()):
+            for name, state in found.items():
+                self.get_submodule(name).load_state_dict(state)
         elif self.frozen:
             raise BackboneError(
                 f"{self.backbone.name} comes without its quantiser (it was saved without "

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 from transformers import set_seed
 
-from madg_speech.adapters import TENSORS, AdapterWeights
+from madg_speech.adapters import AdapterWeights
 from madg_speech.cache import atomic_path
 from madg_speech.config import BestRqConfig, Section, TrainingConfig
 from madg_speech.data.collate import Collator
@@ -281,5 +281,5 @@ def _embedding(
 
 
 def _fill(adapter: Static, weights: AdapterWeights) -> None:
-    for name in TENSORS:
-        getattr(adapter, name).data.copy_(getattr(weights, name)[0])
+    for name, tensor in weights.tensors.items():
+        getattr(adapter, name).data.copy_(tensor[0])

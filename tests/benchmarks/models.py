@@ -11,6 +11,8 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones.whisper_encoder import WhisperEncoder as OurEncoder
+from madg_speech.backbones.whisper_encoder import WhisperShape
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.model import AdaptedModel, ModelConfig
 from madg_speech.objectives.ctc import ctc_loss
@@ -25,6 +27,7 @@ UPPER, ALL = (3, 4, 5), (0, 1, 2, 3, 4, 5)
 BASE = {
     "d_model": 512,
     "encoder_layers": 6,
+    "decoder_layers": 6,
     "encoder_attention_heads": 8,
     "encoder_ffn_dim": 2048,
 }
@@ -39,7 +42,13 @@ def encoder(seconds: float) -> WhisperEncoder:
 
 def adapted(plain: WhisperEncoder, layers: tuple[int, ...], kind: str) -> AdaptedModel:
     """Ours around an encoder: bottleneck 32, all tensors away from zero."""
-    backbone = WhisperBackbone(plain, "whisper-base shape")
+    ours = OurEncoder(
+        WhisperShape(
+            **BASE, num_mel_bins=80, max_source_positions=plain.config.max_source_positions
+        )
+    )
+    ours.load_state_dict(plain.state_dict())
+    backbone = WhisperBackbone(ours, "whisper-base shape")
     config = SourceConfig.model_validate({"kind": kind, "layers": layers, "bottleneck": 32})
     source = build_source(config, backbone.hidden_size, len(backbone.layers), LANGUAGES)
     described = ModelConfig(

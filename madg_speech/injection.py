@@ -75,10 +75,13 @@ class Injection:
             return normed
 
         def replace(block: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-            for active in self._at(number):
+            stack, added = self._at(number), output
+            for active in stack[:1]:
                 ours = bottleneck(inputs[0], number, active)
-                output = ours if active.on is None else torch.where(active.on, ours, output)
-            return output
+                added = ours if active.on is None else torch.where(active.on, ours, output)
+            for active in stack[1:]:
+                added = added + bottleneck(inputs[0] + added, number, active)
+            return added
 
         if place.instead:
             return replace

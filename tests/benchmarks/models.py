@@ -30,20 +30,27 @@ BASE = {
 }
 
 
-def encoder(seconds: float) -> WhisperEncoder:
+def encoder(seconds: float, **sizes: int) -> WhisperEncoder:
     """transformers' encoder; its one window is ``seconds`` long, so it runs unchanged on them."""
     torch.manual_seed(0)
-    config = WhisperConfig(**BASE, max_source_positions=int(seconds * 50))
+    config = WhisperConfig(**BASE | sizes, max_source_positions=int(seconds * 50))
     return WhisperEncoder(config).eval().requires_grad_(False)
 
 
 def adapted(plain: WhisperEncoder, layers: tuple[int, ...], kind: str) -> AdaptedModel:
-    """Ours around an encoder: bottleneck 32, all tensors away from zero."""
+    """Ours around an encoder: bottleneck H/16, all tensors away from zero."""
     backbone = WhisperBackbone(plain, "whisper-base shape")
-    config = SourceConfig.model_validate({"kind": kind, "layers": layers, "bottleneck": 32})
-    source = build_source(config, backbone.hidden_size, len(backbone.layers), LANGUAGES)
+    hidden, count = backbone.hidden_size, len(backbone.layers)
+    config = SourceConfig.model_validate(
+        {"kind": kind, "layers": layers, "bottleneck": hidden // 16}
+    )
+    source = build_source(config, hidden, count, LANGUAGES)
     described = ModelConfig(
-        backbone=BackboneConfig(), hidden_size=512, layers=6, source=config, languages=LANGUAGES
+        backbone=BackboneConfig(),
+        hidden_size=hidden,
+        layers=count,
+        source=config,
+        languages=LANGUAGES,
     )
     model = AdaptedModel(backbone, source, Vocabulary.romanized(), described)
     for parameter in model.source.parameters():

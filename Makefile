@@ -28,6 +28,6 @@ test: lint
 demo: $(BIN)/.demo
 	$(BIN)/madg-speech demo $(if $(AUDIO),"$(AUDIO)") $(if $(SPOKEN),--lang "$(SPOKEN)")
 
-# The site, in build/site; open index.html there.
+# The site, in build/site. Any server shows it: python3 -m http.server -d build/site (from disk all works but search).
 docs: $(BIN)/.docs
-	$(BIN)/mkdocs build --quiet --strict -f .mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict -f .mkdocs.yml

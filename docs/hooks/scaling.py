@@ -214,13 +214,13 @@ def sources() -> str:
         each = [_size(shape.source("per-language", codes[:count])) for count in (100, 1000)]
         generated = [_size(shape.source(kind)) for kind in ("madg", "madg-ls", "two-stage")]
         rows.append(
-            [f"{shape.name} ({shape.width} x {shape.layers})"]
+            [f"{shape.name}, {shape.width} x {shape.layers}"]
             + [f"{count / 1e6:,.1f} M" for count in (one, *each, *generated)]
             + [f"{generated[-1] * 4 / 1e6:,.0f} MB"]
         )
     return _table(
-        "encoder (width x layers) | one shared set | a row each, 100 languages | a row each, 1,000 | "
-        "MAD-G, any number | MAD-G-LS | two-stage | its file",
+        "encoder, width x layers | one shared set | one each, 100 | one each, 1,000 | MAD-G | MAD-G-LS | "
+        "two-stage | its file",
         rows,
     )
 
@@ -253,8 +253,7 @@ def memory() -> str:
             + [f"{size / 1e9:.2f} GB" for size in (frozen, learned, saved, frozen + learned + saved)]
         )
     return _table(
-        "encoder | frozen weights | two-stage source, gradients, AdamW | "
-        f"kept for the backward pass, {BATCH_SECONDS} s a step | together",
+        f"encoder | frozen | learned, with AdamW | kept for backward, {BATCH_SECONDS} s | together",
         rows,
     )
 
@@ -273,8 +272,8 @@ def time() -> str:
             + [f"{gpu:,.1f} h", f"{gpu / 64 * 60:,.0f} min"]
         )
     return _table(
-        "encoder | operations below the adapters | above, with backward | one thread here: below | "
-        f"above | {HOURS:,} h once, one GPU | 64 GPUs",
+        "encoder | operations below | above | one thread, below | above | "
+        f"{HOURS:,} h, one GPU | 64 GPUs",
         rows,
     )
 

@@ -36,7 +36,9 @@ def test_every_cell_runs(
     )
     client.execute()
     said = [
-        "".join(out.get("text", "") for out in cell.get("outputs", ()) if out.get("name") == "stdout")
+        "".join(
+            out.get("text", "") for out in cell.get("outputs", ()) if out.get("name") == "stdout"
+        )
         for cell in notebook.cells
     ]
     assert any("Tswana" in text and "Swahili" in text for text in said)

@@ -116,5 +116,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Called by MkDocs for each page: puts a reference in place of each marker; KeyError for a wrong one."""
+    """Called by MkDocs for each page; a marker that is none of these is a KeyError."""
     return MARKER.sub(lambda marker: BLOCKS[marker[1]](), markdown)

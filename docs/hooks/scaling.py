@@ -15,7 +15,11 @@ from typing import Any
 
 DOCS = Path(__file__).parent.parent
 MARKER = re.compile(r"<!-- scaling: (\w+) -->")
-SECONDS, ROWS, LANGUAGES = 8, 8, 8  # of the batch that is counted: 8 rows of 8 s, each another language
+SECONDS, ROWS, LANGUAGES = (
+    8,
+    8,
+    8,
+)  # of the batch that is counted: 8 rows of 8 s, each another language
 STATE = 16  # bytes a learning parameter: itself, its gradient and AdamW's two moments, in float32
 BATCH_SECONDS = 60
 HOURS = 50_000
@@ -180,7 +184,9 @@ def read_measured(page: Path = DOCS / "benchmarks.md") -> Measured:
     )
     machine = re.search(r"\d+ cores \(.*?transformers [\d.]*\d", text, re.DOTALL)
     if not rows or not machine:
-        raise ValueError(f"{page}: no rows of tests/benchmarks/sizes.py; run tests/benchmarks/run.py")
+        raise ValueError(
+            f"{page}: no rows of tests/benchmarks/sizes.py; run tests/benchmarks/run.py"
+        )
     width, layers = max((int(width), int(layers)) for _, width, layers, _ in rows)
     ms = {name: float(ms) for name, w, n, ms in rows if (int(w), int(n)) == (width, layers)}
     widest = Shape(f"{width} x {layers}", width, layers, width // 64, 80)
@@ -250,7 +256,10 @@ def memory() -> str:
         saved = count_step(shape).saved * BATCH_SECONDS
         rows.append(
             [shape.name]
-            + [f"{size / 1e9:.2f} GB" for size in (frozen, learned, saved, frozen + learned + saved)]
+            + [
+                f"{size / 1e9:.2f} GB"
+                for size in (frozen, learned, saved, frozen + learned + saved)
+            ]
         )
     return _table(
         f"encoder | frozen | learned, with AdamW | kept for backward, {BATCH_SECONDS} s | together",

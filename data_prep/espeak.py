@@ -37,10 +37,10 @@ from rich.progress import Progress
 from madg_speech.cache import atomic_path
 from madg_speech.data.manifest import Utterance, write_manifest
 from madg_speech.data_prep.cldr_text import cldr_sentences
-from madg_speech.data_prep.espeak_engine import Engine
-from madg_speech.data_prep.espeak_table import VoicedLanguage, choose_languages, load_table
 from madg_speech.data_prep.sentences import is_speakable, read_lines, split_clauses, tidy
 from madg_speech.errors import ConfigError, DataError
+from madg_speech.text.espeak_engine import Engine
+from madg_speech.text.espeak_table import VoicedLanguage, choose_languages, load_table
 
 SAMPLE_RATE = 16_000
 LICENSE = "GPL-3.0-or-later"

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from madg_speech.asr import asr_pipeline
     from madg_speech.languages import Language, resolve
     from madg_speech.transcribe import Transcriber, load
 
 __version__ = "0.1.0"
-__all__ = ["Language", "Transcriber", "load", "resolve"]
+__all__ = ["Language", "Transcriber", "asr_pipeline", "load", "resolve"]
 
 _ROOMS = {
     "Language": "madg_speech.languages",
     "resolve": "madg_speech.languages",
     "Transcriber": "madg_speech.transcribe",
+    "asr_pipeline": "madg_speech.asr",
     "load": "madg_speech.transcribe",
 }
 

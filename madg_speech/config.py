@@ -25,6 +25,7 @@ LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal[
     "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
 ]
+ObjectiveName = Literal["ctc", "best-rq", "contrastive"]
 TypologyName = Literal[
     "uriel",
     "syntax",
@@ -116,6 +117,9 @@ class SourceConfig(Section):
         None, description="Adapted layers, 0 the lowest; the upper half when left out."
     )
     bottleneck: int = Field(32, gt=0, description="Adapter width b.")
+    norm: bool = Field(
+        False, description="A layer norm of the adapter's own ahead of it: MMS's block."
+    )
     typology: TypologyConfig = TypologyConfig()
     unseen: UnseenConfig = UnseenConfig()
     embedding_size: int = Field(32, gt=0, description="Width of λ.")
@@ -244,9 +248,39 @@ class TrainingConfig(Section):
         return augment
 
 
+class BestRqConfig(Section):
+    """Masked prediction of random-projection targets (objective best-rq); no text is needed."""
+
+    codes: int = Field(1024, gt=1, description="Size of the random codebook.")
+    code_size: int = Field(16, gt=0, description="Width of a code.")
+    mask_share: float = Field(0.4, gt=0, lt=1, description="Share of frames in masked spans.")
+    mask_span: int = Field(10, gt=0, description="Frames in a span; a frame is 20 ms.")
+
+
+class ContrastiveConfig(Section):
+    """wav2vec 2.0's objective (objective contrastive); no text is needed."""
+
+    quantizer: Literal["frozen", "trained"] = Field(
+        "frozen", description="The backbone's own codebooks as they are, or learning on."
+    )
+    negatives: int = Field(100, gt=0, description="Distractors a masked frame.")
+    mask_share: float = Field(0.65, gt=0, lt=1, description="Share of frames in masked spans.")
+    mask_span: int = Field(10, gt=0, description="Frames in a span; a frame is 20 ms.")
+    temperature: tuple[float, float] = Field(
+        (2.0, 0.5), description="Gumbel softmax: at the start, and never below."
+    )
+    temperature_decay: float = Field(0.999995, gt=0, le=1, description="Factor a step.")
+
+
 class PretrainConfig(Section):
     """A whole `madg-speech pretrain` run."""
 
+    objective: ObjectiveName = Field("ctc", description="ctc, best-rq or contrastive.")
+    vocabulary: Literal["romanized", "phones"] = Field(
+        "romanized", description="What CTC writes: Latin letters, or IPA as eSpeak NG has it."
+    )
+    best_rq: BestRqConfig = BestRqConfig()
+    contrastive: ContrastiveConfig = ContrastiveConfig()
     backbone: BackboneConfig = BackboneConfig()
     source: SourceConfig = SourceConfig()
     data: DataConfig
@@ -266,9 +300,29 @@ class PretrainConfig(Section):
 
     init_from: str | None = Field(
         None,
-        description="Checkpoint whose head and adapters are the start (a static one for two-stage).",
+        description="Checkpoint whose adapters are the start (a static one for two-stage), and its "
+        "head where the objective is the same.",
     )
     output: str = Field(description="Run folder; the finished checkpoint is output/checkpoint.")
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> PretrainConfig:
+        if self.objective == "ctc":
+            return self
+        if self.source.kind == "none":
+            raise ValueError(
+                f"objective {self.objective} trains adapters: source.kind none has none"
+            )
+        if self.training.augment.asked:
+            raise ValueError(
+                f"objective {self.objective} masks the audio itself: leave training.augment out"
+            )
+        if self.objective == "contrastive" and self.training.cache_prefix:
+            raise ValueError(
+                "objective contrastive masks below the first layer, so nothing can be cached: set "
+                "training.cache_prefix: false"
+            )
+        return self
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -301,8 +355,15 @@ def load_config(
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # keys that do not go together; the input would be the whole file
+            raise ConfigError(f"{path}: {first['msg']}") from None
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {place}: {first['msg']} (got {first.get('input')!r})") from None
+
+
+def objective_of(path: Path) -> str:
+    """What a training configuration, or what it inherits, names as its ``objective``; ``ctc`` if silent."""
+    return str(_read(path, ()).get("objective", "ctc"))
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

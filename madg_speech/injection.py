@@ -1,9 +1,11 @@
 """The one place with hooks: puts adapters into a backbone's layers without changing the backbone.
 
-With A(h) = up · relu(down · h + down_bias) + up_bias, in both places after the feed-forward block:
+With A(h) = up · relu(down · h + down_bias) + up_bias, always after the feed-forward block:
 
 * Pre-norm layers (Whisper, XLS-R, MMS, the large HuBERT and WavLM): ``h' = h + A(h)``, where h is the
   layer's output.
+* Layers of MMS, which add a block for one language, ``h' = h + B(h)``: A takes the place of B. Rows
+  without an adapter of ours keep B.
 * Post-norm layers (wav2vec2-base, HuBERT base, WavLM base), which end in ``h = LN(x)``,
   ``x = FFN(y) + y``: ``h' = LN(x + A(h))``. This is MAD-X's ``A(h, r) = A(h) + r`` with the residual
   r = FFN(y), put back under the frozen norm (Pfeiffer et al. 2020, section 3.2).
@@ -16,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -44,12 +47,12 @@ class Injection:
         self._thread = threading.local()
         self._handles: list[RemovableHandle] = [
             placements[number].module.register_forward_hook(
-                self._hook(number, placements[number].before_norm), prepend=True
+                self._hook(number, placements[number]), prepend=True
             )
             for number in adapted
         ]
 
-    def _hook(self, number: int, before_norm: bool) -> Any:
+    def _hook(self, number: int, place: Placement) -> Any:
         # A function per layer binds its own number; a lambda over the loop would bind the last one.
         def add(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
             active = self.active
@@ -67,7 +70,16 @@ class Injection:
             normed: Tensor = norm.forward(inputs[0] + bottleneck(output, number, active))
             return normed
 
-        return add_before_norm if before_norm else add
+        def replace(block: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            active = self.active
+            if active is None:
+                return output
+            ours = bottleneck(inputs[0], number, active)
+            return ours if active.on is None else torch.where(active.on, ours, output)
+
+        if place.instead:
+            return replace
+        return add_before_norm if place.before_norm else add
 
     @property
     def active(self) -> ActiveAdapters | None:

@@ -1,8 +1,10 @@
-"""AdaptedModel: a frozen backbone, a source of adapter weights and a CTC head."""
+"""A frozen backbone with a source of adapter weights, and what is put on top of it: a CTC head."""
 
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,14 @@ from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone
 from madg_speech.cache import atomic_path
-from madg_speech.config import BackboneConfig, Section, SourceConfig
+from madg_speech.config import BackboneConfig, ObjectiveName, Section, SourceConfig
 from madg_speech.errors import CheckpointError
 from madg_speech.injection import Injection
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocab.json", "README.md"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 
 
@@ -36,14 +39,160 @@ class ModelConfig(Section):
     hidden_size: int
     layers: int
     source: SourceConfig
+    objective: ObjectiveName = Field("ctc", description="What the source was trained for.")
     languages: tuple[str, ...] = Field((), description="ISO 639-3 codes trained on.")
     expected_cer: dict[str, float] = Field(
         default_factory=dict, description="Measured CER per group: trained, clade, unrelated."
     )
 
 
-class AdaptedModel(nn.Module):
-    """A frozen backbone with adapters from ``source`` in its upper layers, and a linear CTC head.
+class AdaptedEncoder(nn.Module):
+    """A frozen backbone with adapters from ``source`` in its upper layers; objectives add a head.
+
+    Args:
+        backbone: frozen encoder.
+        source: where adapter weights come from; None for no adapters at all.
+        config: what is written to ``config.json``.
+    """
+
+    vocabulary: Vocabulary | None = None
+
+    def __init__(self, backbone: Backbone, source: Any, config: ModelConfig):
+        super().__init__()
+        self.backbone = backbone
+        self.source = source
+        self.spec = config
+        self.card = ""
+        adapted = source.shape.layers if source is not None else ()
+        self.injection = Injection(backbone.placements, adapted)
+        # Everything below the first adapter is a fixed function of the audio: it can be cached.
+        self.prefix_layers = min(adapted, default=len(backbone.layers))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.backbone.parameters()).device
+
+    def prefix(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frozen layers below the first adapter: hidden [B, T, H] and lengths in encoder frames."""
+        with torch.no_grad():
+            hidden, frames = self.backbone.embed(features, lengths)
+            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
+
+    def adapted_layers(
+        self,
+        hidden: Tensor,
+        lengths: Tensor,
+        languages: Sequence[str | None],
+        adapter: AdapterWeights | None = None,
+    ) -> Tensor:
+        """The layers from the first adapter to the top, [B, T, H], on what :meth:`prefix` returned."""
+        with self.injection.use(self.adapters_for(languages, adapter)):
+            hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
+        return self.backbone.finish(hidden)
+
+    def at_step(self, step: int) -> None:
+        """Follow a schedule of the objective's own; called before each training step."""
+
+    def readings(self) -> dict[str, float]:
+        """What a training log says beside the loss."""
+        return {}
+
+    def adapters_for(
+        self, languages: Sequence[str | None], adapter: AdapterWeights | None = None
+    ) -> ActiveAdapters | None:
+        """Adapters of a batch: generated once per distinct language (or given), indexed by row."""
+        unique = sorted({language for language in languages if language is not None})
+        if not unique or (self.source is None and adapter is None):
+            return None
+        weights = self.source(unique) if adapter is None else adapter
+        place = {language: i if adapter is None else 0 for i, language in enumerate(unique)}
+        return ActiveAdapters.select(
+            weights, [-1 if language is None else place[language] for language in languages]
+        )
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Everything but the backbone: the source, and the head of the objective."""
+        state = self.state_dict()
+        return {name: value for name, value in state.items() if not name.startswith("backbone.")}
+
+    def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
+        """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""
+        own = {name: value.shape for name, value in self.trainable_state().items()}
+        given = {name: value.shape for name, value in state.items()}
+        wrong = sorted(
+            name for name in own.keys() | given.keys() if own.get(name) != given.get(name)
+        )
+        if wrong:
+            raise CheckpointError(
+                f"{origin}: {len(wrong)} tensors do not fit, first {wrong[0]}: "
+                f"{given.get(wrong[0])} in the file, {own.get(wrong[0])} in the model"
+            )
+        self.load_state_dict(state, strict=False)
+
+    def save_pretrained(
+        self, folder: Path | str, card: str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        """Write config.json, model.safetensors, vocab.json and README.md, whole or not at all.
+
+        Args:
+            folder: replaced if it exists.
+            card: text of the model card; that of the checkpoint it was loaded from when left out.
+            dtype: of the stored weights, e.g. float16; as they are when left out.
+        """
+        state = {
+            name: value.detach().to("cpu", dtype).contiguous()
+            for name, value in self.trainable_state().items()
+        }
+        with atomic_path(Path(folder)) as draft:
+            draft.mkdir()
+            save_file(state, draft / WEIGHTS)
+            (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
+            if self.vocabulary is not None:
+                self.vocabulary.save(draft / VOCABULARY)
+            (draft / CARD).write_text(self.card if card is None else card)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        card: str | None = None,
+        *,
+        private: bool = False,
+        dtype: torch.dtype | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload what :meth:`save_pretrained` writes to a repository on the Hugging Face hub.
+
+        Args:
+            repo: ``user/name``; made if it does not exist.
+            card: as in :meth:`save_pretrained`.
+            private: of a repository that is made.
+            dtype: of the stored weights.
+            token: of the hub; the one of ``hf auth login`` when left out.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            CheckpointError: no model card: nobody could know what the weights are.
+        """
+        from huggingface_hub import HfApi
+
+        text = self.card if card is None else card
+        if not text.strip():
+            raise CheckpointError(
+                "a model without a card is not published: give card=, the text of its README.md"
+            )
+        api = HfApi(token=token)
+        url = str(api.create_repo(repo, private=private, exist_ok=True))
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "checkpoint", text, dtype)
+            api.upload_folder(repo_id=repo, folder_path=Path(folder) / "checkpoint")
+        return url
+
+
+class AdaptedModel(AdaptedEncoder):
+    """An adapted encoder with a linear CTC head.
 
     Args:
         backbone: frozen encoder.
@@ -53,6 +202,8 @@ class AdaptedModel(nn.Module):
         mask_time: share of frames set to zero below the first adapter while training.
     """
 
+    vocabulary: Vocabulary
+
     def __init__(
         self,
         backbone: Backbone,
@@ -61,28 +212,10 @@ class AdaptedModel(nn.Module):
         config: ModelConfig,
         mask_time: float = 0.0,
     ):
-        super().__init__()
-        self.backbone = backbone
-        self.source = source
+        super().__init__(backbone, source, config)
         self.head = nn.Linear(backbone.hidden_size, vocabulary.size)
         self.vocabulary = vocabulary
-        self.spec = config
         self.mask_time = mask_time
-        adapted = source.shape.layers if source is not None else ()
-        self.injection = Injection(backbone.placements, adapted)
-        # Everything below the first adapter is a fixed function of the audio: it can be cached.
-        self.prefix_layers = min(adapted, default=len(backbone.layers))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.head.weight.device
-
-    def prefix(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frozen layers below the first adapter: hidden [B, T, H] and lengths in encoder frames."""
-        with torch.no_grad():
-            hidden, frames = self.backbone.embed(features, lengths)
-            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
 
     def forward(
         self,
@@ -110,22 +243,8 @@ class AdaptedModel(nn.Module):
             hidden, lengths = self.prefix(features, lengths)
         if self.training and self.mask_time:
             hidden = mask_spans(hidden, lengths, self.mask_time)
-        with self.injection.use(self.adapters_for(languages, adapter)):
-            hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
-        return {"logits": self.head(self.backbone.finish(hidden)), "lengths": lengths}
-
-    def adapters_for(
-        self, languages: Sequence[str | None], adapter: AdapterWeights | None = None
-    ) -> ActiveAdapters | None:
-        """Adapters of a batch: generated once per distinct language (or given), indexed by row."""
-        unique = sorted({language for language in languages if language is not None})
-        if not unique or (self.source is None and adapter is None):
-            return None
-        weights = self.source(unique) if adapter is None else adapter
-        place = {language: i if adapter is None else 0 for i, language in enumerate(unique)}
-        return ActiveAdapters.select(
-            weights, [-1 if language is None else place[language] for language in languages]
-        )
+        states = self.adapted_layers(hidden, lengths, languages, adapter)
+        return {"logits": self.head(states), "lengths": lengths}
 
     @torch.inference_mode()
     def log_probs(
@@ -139,83 +258,85 @@ class AdaptedModel(nn.Module):
         output = self(lengths, languages, features=features, adapter=adapter)
         return output["logits"].float().log_softmax(-1), output["lengths"]
 
-    def trainable_state(self) -> dict[str, Tensor]:
-        """Everything but the backbone: the source and the head."""
-        state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("backbone.")}
-
-    def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
-        """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""
-        own = {name: value.shape for name, value in self.trainable_state().items()}
-        given = {name: value.shape for name, value in state.items()}
-        wrong = sorted(
-            name for name in own.keys() | given.keys() if own.get(name) != given.get(name)
-        )
-        if wrong:
-            raise CheckpointError(
-                f"{origin}: {len(wrong)} tensors do not fit, first {wrong[0]}: "
-                f"{given.get(wrong[0])} in the file, {own.get(wrong[0])} in the model"
-            )
-        self.load_state_dict(state, strict=False)
-
-    def save_pretrained(
-        self, folder: Path | str, card: str = "", dtype: torch.dtype | None = None
-    ) -> None:
-        """Write config.json, model.safetensors, vocab.json and README.md, whole or not at all.
-
-        Args:
-            folder: replaced if it exists.
-            card: text of the model card.
-            dtype: of the stored weights, e.g. float16; as they are when left out.
-        """
-        state = {
-            name: value.detach().to("cpu", dtype).contiguous()
-            for name, value in self.trainable_state().items()
-        }
-        with atomic_path(Path(folder)) as draft:
-            draft.mkdir()
-            save_file(state, draft / WEIGHTS)
-            (draft / CONFIG).write_text(self.spec.model_dump_json(indent=2) + "\n")
-            self.vocabulary.save(draft / VOCABULARY)
-            (draft / CARD).write_text(card)
-
     @classmethod
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> AdaptedModel:
         """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
 
+        Args:
+            folder: or ``default``, or a hub id: :func:`checkpoint_folder`.
+            backbone: in place of the one that the checkpoint names.
+
         Raises:
-            CheckpointError: a file is missing or broken, or the backbone has another shape.
+            CheckpointError: a file is missing or broken, the backbone has another shape, or the
+                checkpoint was trained for another objective than CTC.
             BackboneError: the backbone cannot be found.
         """
-        folder = Path(folder)
+        folder = checkpoint_folder(folder)
         config = read_model_config(folder)
-        chosen = backbone or config.backbone.name
-        encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
-        if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
+        if config.objective != "ctc":
             raise CheckpointError(
-                f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
-                f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
+                f"{folder} was trained for {config.objective} and has no CTC head: give it one with "
+                f"`pretrain` and `init_from: {folder}`"
             )
+        encoder = load_encoder(config, folder, backbone)
         source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
+        if (folder / CARD).is_file():
+            model.card = (folder / CARD).read_text(encoding="utf-8")
         return model.eval()
+
+
+def load_encoder(config: ModelConfig, folder: Path, backbone: str | None = None) -> Backbone:
+    """The backbone of the checkpoint in ``folder``, or ``backbone`` in its place.
+
+    Raises:
+        CheckpointError: the backbone has another shape.
+        BackboneError: the backbone cannot be found.
+    """
+    chosen = backbone or config.backbone.name
+    encoder = load_backbone(chosen, None if backbone else config.backbone.revision)
+    if (encoder.hidden_size, len(encoder.layers)) != (config.hidden_size, config.layers):
+        raise CheckpointError(
+            f"{folder} was made for {config.backbone.name} ({config.layers} layers of "
+            f"{config.hidden_size}); {chosen} has {len(encoder.layers)} of {encoder.hidden_size}"
+        )
+    return encoder
 
 
 def checkpoint_folder(name: Path | str) -> Path:
     """The folder of a checkpoint: ``default`` is the one that the package carries.
 
+    ``user/name``, where there is no such folder, is a repository on the Hugging Face hub; what is
+    fetched lies in the hub's own cache.
+
     Raises:
-        CheckpointError: this build carries no default checkpoint.
+        CheckpointError: this build carries no default checkpoint, or the hub has none of that name.
     """
     if str(name) != "default":
-        return Path(name)
+        is_hub_id = isinstance(name, str) and HUB_ID.fullmatch(name) and not Path(name).exists()
+        return _from_hub(str(name)) if is_hub_id else Path(name)
     if not (DEFAULT / CONFIG).is_file():
         raise CheckpointError(
             "this build of madg-speech carries no default checkpoint: train one with `madg-speech "
             "pretrain` and give its folder (--checkpoint FOLDER)"
         )
     return DEFAULT
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    files = [CONFIG, WEIGHTS, VOCABULARY, CARD]
+    try:
+        return Path(snapshot_download(name, allow_patterns=files))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{name}: no such folder, and the Hugging Face hub did not give it ({reason}); a "
+            "checkpoint is `default`, a folder, or user/name on the hub"
+        ) from None
 
 
 def read_model_config(folder: Path) -> ModelConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from madg_speech.errors import DataError
 from madg_speech.splits import NEAR_DUPLICATE, clade_of
@@ -30,6 +29,8 @@ def draw_permutation(
         DataError: no such permutation exists.
         UnknownLanguageError: a code without a URIEL vector.
     """
+    from scipy.optimize import linear_sum_assignment  # most of a second, for a rare control
+
     codes = sorted(set(languages))
     costs = np.random.default_rng(seed).random((len(codes), len(codes)))
     if within_family:

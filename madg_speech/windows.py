@@ -84,7 +84,8 @@ def _cut(pieces: Iterable[Samples], most: int, vad: bool) -> Iterator[Window]:
             skipped, taken = place(scores, most, piece is None)
             first, last = skipped * FRAME, (skipped + taken) * FRAME
             if taken:
-                yield Window((position + first) / SAMPLE_RATE, held[first:last])
+                # A copy: a view would keep the whole block alive for as long as its window waits.
+                yield Window((position + first) / SAMPLE_RATE, held[first:last].copy())
             held, scores = held[last:], scores[skipped + taken :]
             position += last
             if not taken:

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from madg_speech.data.manifest import read_manifest
 from madg_speech.data_prep import espeak as corpus
-from madg_speech.data_prep import espeak_engine
 from madg_speech.data_prep.cldr_text import cldr_sentences
 from madg_speech.data_prep.espeak import Recipe, prepare_espeak
-from madg_speech.data_prep.espeak_table import choose_languages, load_table
 from madg_speech.data_prep.sentences import is_speakable, split_clauses, tidy
 from madg_speech.errors import BackboneError, ConfigError, DataError, UnknownLanguageError
+from madg_speech.text import espeak_engine
+from madg_speech.text.espeak_table import choose_languages, load_table
 
 pytest.importorskip("babel")
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,38 @@ def test_masks_fall_inside_and_hit_about_their_share() -> None:
     masked = mask_spans(hidden, lengths, 0.1)
     assert masked[:, 100:].all()
     assert (masked[:, :100, 0] == 0).float().mean().item() == pytest.approx(0.1, abs=0.03)
+
+
+def test_push_to_hub_uploads_a_folder_that_loads_again(
+    model: AdaptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hub:
+        def __init__(self, token: str | None = None):
+            assert token == "secret"
+
+        def create_repo(self, repo: str, private: bool, exist_ok: bool) -> str:
+            assert private and exist_ok
+            return f"https://hub/{repo}"
+
+        def upload_folder(self, repo_id: str, folder_path: Path) -> None:
+            assert repo_id == "me/mine"
+            shutil.copytree(folder_path, tmp_path / "hub")
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    with pytest.raises(CheckpointError, match="without a card"):
+        model.push_to_hub("me/mine")
+    url = model.push_to_hub("me/mine", "# card\n", private=True, token="secret")
+    assert url == "https://hub/me/mine"
+    expected = {"config.json", "model.safetensors", "vocab.json", "README.md"}
+    assert {file.name for file in (tmp_path / "hub").iterdir()} == expected
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: tmp_path / "hub")
+    back = AdaptedModel.from_pretrained("me/mine")
+    assert torch.equal(back.head.weight, model.head.weight)
+    back.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "README.md").read_text() == "# card\n"
+
+
+def test_a_hub_id_that_nobody_has_is_named() -> None:
+    with pytest.raises(CheckpointError, match="nobody/nothing: no such folder"):
+        AdaptedModel.from_pretrained("nobody/nothing")

@@ -201,7 +201,7 @@ def test_a_run_folder_is_never_overwritten(
         run(other, resume=True)
     file = tmp_path / "run" / "run.json"
     described = json.loads(file.read_text())
-    del described["config"]["training"]["generator_weight_decay"]  # as an older version wrote it
+    del described["config"]["objective"]  # begun before there was such a key
     file.write_text(json.dumps(described))
     run(config, resume=True)
     described["config"] = {"language": "swh", "manifests": ["a.jsonl"]}

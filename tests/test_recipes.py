@@ -11,11 +11,15 @@ from accelerate.utils import DistributedType
 
 from madg_speech.config import PretrainConfig, load_config
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "default"
+RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPE = RECIPES / "default"
+CONFIGS = [path for name in ("default", "ssl", "xlsr") for path in (RECIPES / name).glob("*.yaml")]
 LAUNCHES = {"one_gpu": (1, 1), "eight_gpus": (1, 8), "sixty_four_gpus": (8, 64)}
 
 
-@pytest.mark.parametrize("path", sorted(RECIPE.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(CONFIGS), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_configurations_are_valid(path: Path) -> None:
     config = load_config(path, PretrainConfig)
     assert config.data.train and config.output
@@ -44,6 +48,7 @@ def test_the_launch_lines_are_ones_that_accelerate_takes() -> None:
     assert named == set(LAUNCHES)
 
 
-def test_the_run_script_names_configurations_that_exist() -> None:
-    configs = re.findall(r"recipes/default/(\S+\.yaml)", (RECIPE / "run.sh").read_text())
-    assert configs and all((RECIPE / name).is_file() for name in configs)
+@pytest.mark.parametrize("text", ["default/run.sh", "ssl/run.sh", "xlsr/README.md"])
+def test_commands_name_configurations_that_exist(text: str) -> None:
+    configs = re.findall(r"recipes/([\w/-]+\.yaml)", (RECIPES / text).read_text())
+    assert configs and all((RECIPES / name).is_file() for name in configs)

@@ -49,7 +49,8 @@ def test_an_adapter_is_tuned_and_only_it(checkpoint: Path, manifest: Path, tmp_p
     assert (checkpoint / "model.safetensors").read_bytes() == before
     facts = json.loads((output / "adapter.json").read_text())
     assert set(facts) == {
-        "checkpoint", "language", "tune", "start", "minutes", "dev_cer_before", "dev_cer_after",
+        "checkpoint", "language", "tune", "start", "minutes", "objective", "metric", "dev_cer_before",
+        "dev_cer_after",
     }  # fmt: skip
     assert (facts["language"], facts["tune"], facts["start"]) == ("swh", "adapter", "generated")
     assert facts["dev_cer_after"] < facts["dev_cer_before"]
@@ -63,11 +64,11 @@ def test_an_adapter_is_tuned_and_only_it(checkpoint: Path, manifest: Path, tmp_p
 def test_the_start_is_kept_where_nothing_beats_it(
     checkpoint: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = iter([{"swh": 0.1}, {"swh": 0.9}])
-    monkeypatch.setattr("madg_speech.training.refine.dev_error_rates", lambda *_: next(scores))
+    scores = iter([{"swh": 0.1}, {"swh": 0.9}, {"swh": 0.9}])  # start, step 3, best
+    monkeypatch.setattr("madg_speech.training.trainer.dev_error_rates", lambda *_: next(scores))
     refined = run(checkpoint, manifest, tmp_path / "out", dev=None)
     weights, _ = AdapterWeights.load(tmp_path / "out" / "adapter.safetensors")
-    assert refined.cer_after == refined.cer_before == 0.1
+    assert refined.after == refined.before == 0.1
     generated = AdaptedModel.from_pretrained(checkpoint).source(["swh"])
     torch.testing.assert_close(weights.down, generated.down)
 

@@ -236,6 +236,24 @@ def test_a_bad_file_fails_alone(transcriber: Transcriber, talk: Path, tmp_path: 
     assert first == third == transcriber.transcribe(talk, "swh")
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 8), (48000, 2)])
+def test_other_rates_and_many_channels(
+    transcriber: Transcriber, tmp_path: Path, rate: int, channels: int
+) -> None:
+    path = tmp_path / "other.wav"
+    wave = np.repeat(TALK[:, None], channels, axis=1)
+    soundfile.write(path, wave, rate)  # at another rate: another speed, and still a recording
+    result = transcriber.transcribe(path, "swh")
+    assert result.seconds == pytest.approx(len(TALK) / rate, abs=0.01)
+    assert result.text
+
+
+def test_clipped_audio_is_transcribed(transcriber: Transcriber, tmp_path: Path) -> None:
+    loud = np.clip(20 * TALK, -1, 1)
+    result = transcriber.transcribe(write(tmp_path / "loud.wav", loud), "swh")
+    assert result.text
+
+
 @pytest.mark.parametrize(
     ("waveform", "said"),
     [(TALK[:800], "0.050 s"), (np.zeros(SAMPLE_RATE), "silent"), (np.zeros(0), "no audio")],

@@ -103,7 +103,7 @@ def test_the_detector_hears_no_speech_in_noise_and_blocks_change_nothing() -> No
 
 
 def test_the_detector_hears_speech(tmp_path: Path) -> None:
-    engine = pytest.importorskip("madg_speech.data_prep.espeak_engine").Engine()
+    engine = pytest.importorskip("madg_speech.text.espeak_engine").Engine()
     spoken = engine.speak(
         "The north wind and the sun.", "en-us", "f2", rate=150, pitch=50, pitch_range=50
     )

@@ -37,21 +37,24 @@ class Shape:
     mel: int | None = None
 
     def backbone(self) -> Any:
-        """Our backbone around transformers' own encoder, without data."""
+        """The backbone, without data."""
         import torch
 
         with torch.device("meta"):
             if self.mel:
-                from transformers import WhisperConfig
-                from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
                 from madg_speech.backbones.whisper import WhisperBackbone
+                from madg_speech.backbones.whisper_encoder import WhisperEncoder, WhisperShape
 
-                sizes = {"encoder_ffn_dim": 4 * self.width, "encoder_attention_heads": self.heads}
-                config = WhisperConfig(
-                    d_model=self.width, encoder_layers=self.layers, num_mel_bins=self.mel, **sizes
+                shape = WhisperShape(
+                    d_model=self.width,
+                    encoder_layers=self.layers,
+                    decoder_layers=self.layers,
+                    encoder_attention_heads=self.heads,
+                    encoder_ffn_dim=4 * self.width,
+                    num_mel_bins=self.mel,
+                    max_source_positions=1500,
                 )
-                return WhisperBackbone(WhisperEncoder(config), self.name)
+                return WhisperBackbone(WhisperEncoder(shape), self.name)
             from transformers import Wav2Vec2Config, Wav2Vec2Model
 
             from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
@@ -136,9 +139,7 @@ def count_step(shape: Shape) -> Step:
     with torch.device("meta"):
         with FlopCounterMode(display=False) as below, torch.no_grad():
             hidden = shape.embed(backbone)
-            # one by one: run_layers looks for padding, and there are no data to look at
-            for layer in backbone.layers[:half]:
-                hidden = layer(hidden, None)
+            hidden = backbone.run_layers(hidden, None, stop=half)
         frames = hidden.shape[1]
         with (
             FlopCounterMode(display=False) as above,
@@ -146,8 +147,7 @@ def count_step(shape: Shape) -> Step:
         ):
             weights = source.generate(torch.empty(LANGUAGES, source.embed.out_features))
             with injection.use(ActiveAdapters.select(weights, range(LANGUAGES))):
-                for layer in backbone.layers[half:]:
-                    hidden = layer(hidden, None)
+                hidden = backbone.run_layers(hidden, None, start=half)
             hidden.sum().backward()
     learned = {p.untyped_storage()._cdata for m in (backbone, source) for p in m.parameters()}
     saved = sum(t.untyped_storage().nbytes() for key, t in held.items() if key not in learned)

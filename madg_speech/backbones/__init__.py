@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from madg_speech.errors import BackboneError
@@ -27,6 +28,9 @@ def load_backbone(name: str, revision: str | None = None) -> Backbone:
     """
     from madg_speech.backbones.weights import CONFIG, backbone_folder
 
+    # oneDNN keeps kernels and buffers of its last 1024 convolution shapes, and here nearly every batch is
+    # of a new shape: hundreds of megabytes. Read when the first convolution runs.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     folder = backbone_folder(name, revision)
     kind = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
     if kind not in FAMILIES:

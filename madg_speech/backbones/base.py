@@ -56,10 +56,13 @@ class Placement:
         module: the module whose output is adapted.
         before_norm: False: the adapter adds to the output. True: ``module`` is the layer norm at the
             end of a post-norm layer, and the adapter adds to what it normalises.
+        instead: ``module`` computes what an adapter of the backbone's own adds to its input (MMS);
+            ours takes its place.
     """
 
     module: nn.Module
     before_norm: bool = False
+    instead: bool = False
 
 
 class Backbone(nn.Module):
@@ -94,9 +97,12 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
-        """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
+        """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H].
+
+        ``lengths`` [B] in frames; None says, without looking, that no row is padded.
+        """
         raise NotImplementedError
 
     def finish(self, hidden: Tensor) -> Tensor:
@@ -104,11 +110,13 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
 
-def find_padding(hidden: Tensor, lengths: Tensor) -> Tensor | None:
+def find_padding(hidden: Tensor, lengths: Tensor | None) -> Tensor | None:
     """[B, T] bool, true in padded frames of hidden [B, T, H]; None where nothing is padded.
 
     No mask at all on unpadded batches keeps them bit-identical to plain transformers.
     """
+    if lengths is None:
+        return None
     frames = torch.arange(hidden.shape[1], device=hidden.device)
     padded = frames[None] >= lengths[:, None].to(hidden.device)
     return padded if bool(padded.any()) else None

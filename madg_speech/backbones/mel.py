@@ -89,7 +89,7 @@ def log_mel(
         _place(signal, row)
     window = torch.hann_window(WINDOW, device=device)
     spectrum = torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)
-    filters = torch.from_numpy(_filter_bank(n_mels)).to(padded.device)
+    filters = torch.from_numpy(filter_bank(n_mels)).to(padded.device)
     logs = (filters @ spectrum.abs().square()).clamp(min=FLOOR).log10()
 
     # Silence after an utterance is at the floor, so batch mates' lengths never raise its peak.
@@ -117,17 +117,17 @@ def _frames(samples: int) -> int:
 
 
 @cache
-def _filter_bank(n_mels: int) -> npt.NDArray[np.float32]:
+def filter_bank(n_mels: int) -> npt.NDArray[np.float32]:
     """Mel filters ``[n_mels, WINDOW // 2 + 1]``: Slaney's scale and area norm, 0 to 8 kHz."""
-    from transformers.audio_utils import mel_filter_bank
+    from torchaudio.functional import melscale_fbanks
 
-    filters = mel_filter_bank(
-        num_frequency_bins=WINDOW // 2 + 1,
-        num_mel_filters=n_mels,
-        min_frequency=0.0,
-        max_frequency=SAMPLE_RATE / 2,
-        sampling_rate=SAMPLE_RATE,
+    filters = melscale_fbanks(
+        WINDOW // 2 + 1,
+        0.0,
+        SAMPLE_RATE / 2,
+        n_mels,
+        SAMPLE_RATE,
         norm="slaney",
         mel_scale="slaney",
     )
-    return np.ascontiguousarray(filters.T, dtype=np.float32)
+    return np.ascontiguousarray(filters.T.numpy(), dtype=np.float32)

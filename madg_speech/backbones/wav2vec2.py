@@ -128,17 +128,18 @@ class Wav2Vec2Backbone(Backbone):
             normalize, tuple(config.conv_kernel), tuple(config.conv_stride)
         )
         self.pre_norm: bool = config.do_stable_layer_norm
-        self.placements = tuple(
-            Placement(layer)
-            if self.pre_norm
-            else Placement(layer.final_layer_norm, before_norm=True)
-            for layer in model.encoder.layers
-        )
+        self.placements = tuple(self._placement(layer) for layer in model.encoder.layers)
         self.row_by_row: bool = config.feat_extract_norm == "group" or getattr(
             config, "conv_pos_batch_norm", False
         )
         # WavLM: the first layer holds a position bias for all, and masks are given as what to keep.
         self.position_bias: bool = config.model_type == "wavlm"
+
+    def _placement(self, layer: Any) -> Placement:
+        if not self.pre_norm:
+            return Placement(layer.final_layer_norm, before_norm=True)
+        own = getattr(layer, "adapter_layer", None)
+        return Placement(layer) if own is None else Placement(own, instead=True)
 
     @classmethod
     def from_folder(cls, folder: Path, name: str) -> Wav2Vec2Backbone:
@@ -162,30 +163,74 @@ class Wav2Vec2Backbone(Backbone):
             inputs: waveforms [B, samples].
             lengths: [B] samples.
         """
+        hidden, _, frames = self._embed_batch(inputs, lengths)
+        return hidden, frames
+
+    @torch.no_grad()
+    def embed_masked(
+        self, inputs: Tensor, lengths: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`embed` with frames replaced by the model's own mask vector, as it was pretrained.
+
+        Args:
+            inputs: waveforms [B, samples].
+            lengths: [B] samples.
+            mask: [B, T] bool, true in frames to replace.
+
+        Returns:
+            hidden [B, T, H], the convolutions' normalised output [B, T, C] before masking, and
+            lengths [B] in encoder frames.
+
+        Raises:
+            BackboneError: a model without mask vector, or no wav2vec2 (HuBERT, WavLM).
+        """
+        vector = getattr(self.model, "masked_spec_embed", None)
+        if vector is None or self.model.config.model_type != "wav2vec2":
+            raise BackboneError(
+                f"{self.name} cannot be masked as wav2vec 2.0 is: objective contrastive needs a "
+                "pretrained wav2vec2, XLS-R or MMS with its mask vector (masked_spec_embed)"
+            )
+        return self._embed_batch(inputs, lengths, mask)
+
+    def _embed_batch(
+        self, inputs: Tensor, lengths: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         samples = lengths.tolist()
         frames = torch.tensor([self.front_end.frames(n) for n in samples], device=inputs.device)
         if self.row_by_row and min(samples) < inputs.shape[1]:
-            rows = [
-                self._embed(row[None, :n], frames[i : i + 1])[0]
-                for i, (row, n) in enumerate(zip(inputs, samples, strict=True))
-            ]
-            return pad_sequence(rows, batch_first=True), frames
-        return self._embed(inputs, frames), frames
+            rows = []
+            for i, (row, n) in enumerate(zip(inputs, samples, strict=True)):
+                own = slice(i, i + 1)
+                masked = None if mask is None else mask[own, : int(frames[i])]
+                rows.append(self.project(row[None, :n], frames[own], masked))
+            hidden, observed = (
+                pad_sequence([part[0] for part in parts], batch_first=True)
+                for parts in zip(*rows, strict=True)
+            )
+            return hidden, observed, frames
+        return *self.project(inputs, frames, mask), frames
 
-    def _embed(self, waveforms: Tensor, frames: Tensor) -> Tensor:
+    def project(
+        self, waveforms: Tensor, frames: Tensor | None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Layer inputs and convolution features of rows that are normalised alike; None: none is padded."""
         encoder = self.model.encoder
-        projected = self.model.feature_projection(
-            self.model.feature_extractor(waveforms).transpose(1, 2)
-        )
-        hidden: Tensor = projected[0] if isinstance(projected, tuple) else projected
+        observed = self.model.feature_extractor(waveforms).transpose(1, 2)
+        projected = self.model.feature_projection(observed)
+        hidden: Tensor = projected
+        if isinstance(projected, tuple):  # HuBERT gives no normalised features beside them
+            hidden, observed = projected
+        if mask is not None:
+            vector = self.model.masked_spec_embed.to(hidden.dtype)
+            hidden = torch.where(mask[..., None], vector, hidden)
         padded = find_padding(hidden, frames)
         if padded is not None:  # the positional convolution must see nothing beyond a row's end
             hidden = hidden.masked_fill(padded[..., None], 0.0)
         hidden = hidden + encoder.pos_conv_embed(hidden)
-        return hidden if self.pre_norm else encoder.layer_norm(hidden)
+        return hidden if self.pre_norm else encoder.layer_norm(hidden), observed
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
         padded = find_padding(hidden, lengths)

@@ -7,10 +7,15 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING
 
 from madg_speech.backbones import wheels
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.errors import BackboneError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HUB_SECONDS = 2.0
 CONFIG = "config.json"
@@ -75,16 +80,47 @@ def backbone_folder(name: str, revision: str | None = None) -> Path:
     return converted
 
 
-def _missing(folder: Path) -> list[str]:
-    """Names of the files without which transformers cannot load ``folder``."""
+def read_tensors(folder: Path, prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    """Stored tensors whose names begin with one of ``prefixes``, under what follows it.
+
+    Raises:
+        BackboneError: a file of the folder is damaged.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    found: dict[str, Tensor] = {}
+    for file in _weight_files(folder):
+        try:
+            if file == PICKLE:
+                stored = torch.load(folder / file, map_location="cpu", mmap=True, weights_only=True)
+                read, names = stored.__getitem__, list(stored)
+            else:
+                opened = safe_open(folder / file, framework="pt")
+                read, names = opened.get_tensor, list(opened.keys())  # type: ignore[no-untyped-call]
+            for name in names:
+                for prefix in prefixes:
+                    if name.startswith(prefix):
+                        found[name.removeprefix(prefix)] = read(name)
+        except (SafetensorError, RuntimeError, UnpicklingError) as error:
+            raise BackboneError(f"{folder / file} is damaged: {error}; fetch it again") from None
+    return found
+
+
+def _weight_files(folder: Path) -> list[str]:
+    """Names of the files that hold, or would hold, the weights."""
     shards = folder / SHARDS
-    weights = [WEIGHTS]
     if not (folder / WEIGHTS).is_file():
         if shards.is_file():
-            weights = sorted(set(json.loads(shards.read_text())["weight_map"].values()))
-        elif (folder / PICKLE).is_file():
-            weights = [PICKLE]
-    return [file for file in (CONFIG, *weights) if not (folder / file).is_file()]
+            return sorted(set(json.loads(shards.read_text())["weight_map"].values()))
+        if (folder / PICKLE).is_file():
+            return [PICKLE]
+    return [WEIGHTS]
+
+
+def _missing(folder: Path) -> list[str]:
+    """Names of the files without which transformers cannot load ``folder``."""
+    return [file for file in (CONFIG, *_weight_files(folder)) if not (folder / file).is_file()]
 
 
 def _complete(folder: Path) -> Path:

@@ -1,45 +1,40 @@
 """Whisper encoders of any size on audio of any length up to 30 seconds, frozen.
 
-transformers' encoder takes 30-second windows only and has no attention mask. Here its own modules run
-in its own order on as many frames as there are, with padded keys masked; on a full unpadded window the
-result is bit-identical to transformers'.
+transformers' encoder takes 30-second windows only and has no attention mask. Here the same layers run on as
+many frames as there are, with padded keys masked; on a full unpadded window the result is bit-identical to
+transformers'.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from madg_speech.backbones.base import Backbone, Placement, find_padding, mask_keys
 from madg_speech.backbones.mel import LogMel
+from madg_speech.backbones.whisper_encoder import WhisperEncoder
 
 
 class WhisperBackbone(Backbone):
     """A frozen Whisper encoder; ``max_seconds`` is what fits its positions."""
 
-    def __init__(self, encoder: Any, name: str):
+    def __init__(self, encoder: WhisperEncoder, name: str):
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)
         self.name = name
         self.layers = encoder.layers
-        self.hidden_size = encoder.config.d_model
-        self.front_end = LogMel(encoder.config.num_mel_bins)
-        self.max_frames: int = encoder.config.max_source_positions
+        self.hidden_size = encoder.shape.d_model
+        self.front_end = LogMel(encoder.shape.num_mel_bins)
+        self.max_frames = encoder.shape.max_source_positions
         self.max_seconds = self.max_frames / self.front_end.frame_rate
         self.placements = tuple(Placement(layer) for layer in self.layers)
 
     @classmethod
     def from_folder(cls, folder: Path, name: str) -> WhisperBackbone:
         """Load the encoder of a Whisper model from a folder written by ``save_pretrained``."""
-        from transformers import WhisperModel
-        from transformers.utils.logging import disable_progress_bar
-
-        disable_progress_bar()  # a bar over a second of loading says nothing
-        model = WhisperModel.from_pretrained(folder, dtype=torch.float32)
-        return cls(model.encoder, name)
+        return cls(WhisperEncoder.from_folder(folder), name)
 
     def embed(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Convolutions and positions, before the first layer.
@@ -66,13 +61,12 @@ class WhisperBackbone(Backbone):
         return hidden + self.encoder.embed_positions(positions), lengths // 2
 
     def run_layers(
-        self, hidden: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None
     ) -> Tensor:
         """Layers ``start`` to ``stop`` (exclusive; None: to the top) of hidden [B, T, H]."""
         mask = mask_keys(find_padding(hidden, lengths), hidden.dtype)
         for layer in self.layers[start:stop]:
-            output = layer(hidden, mask)
-            hidden = output[0] if isinstance(output, tuple) else output
+            hidden = layer(hidden, mask)
         return hidden
 
     def finish(self, hidden: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ VERBS = {
     "report": "Draw results: one HTML page that needs no network, and Markdown.",
     "transcribe": "Transcribe recordings in any URIEL language.",
     "serve": "A web page and an OpenAI-compatible endpoint that transcribe.",
+    "export": "Write adapters for AdapterHub, MMS (transformers), ONNX or `transcribe --adapter`.",
+    "import": "Make a checkpoint of existing MMS or AdapterHub adapters, one a language.",
     "build-lexicon": "Make a native-script lexicon and n-gram model from plain text.",
     "demo": "Hear two languages never trained on: generated, no and wrong adapters side by side.",
 }

@@ -138,7 +138,7 @@ def _adapters(wrong: str) -> dict[str, str | None]:
 def _speak(sample: Sample, folder: Path) -> list[Path]:
     import soundfile
 
-    from madg_speech.data_prep.espeak_engine import Engine
+    from madg_speech.text.espeak_engine import Engine
 
     engine = Engine()
     files = []

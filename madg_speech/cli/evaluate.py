@@ -64,6 +64,13 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Training manifest for the leak filter. Repeatable."),
     ] = None,
+    inventory: Annotated[
+        bool,
+        typer.Option(
+            "--inventory",
+            help="Checkpoints of phones: also with the phones that URIEL denies a language masked.",
+        ),
+    ] = False,
     normalizer: Annotated[
         str, typer.Option(help="default, none, whisper or ml-superb.")
     ] = "default",
@@ -128,6 +135,7 @@ def evaluate(
             train_text=train_text or [],
             device=device,
             fresh=fresh,
+            inventory=inventory,
         )
     results = score_folder(folder, scoring, sys.argv)
     console = Console()

@@ -33,10 +33,19 @@ def pretrain(
     GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
     `torchrun --nproc_per_node 2 -m ...`.
     """
-    from madg_speech.config import PretrainConfig, find_config, load_config
-    from madg_speech.training.pretrain import pretrain as run
+    from madg_speech.config import PretrainConfig, find_config, load_config, objective_of
+    from madg_speech.errors import ConfigError
 
     overrides = {"output": str(output)} if output else None
-    resolved = load_config(find_config(config), PretrainConfig, overrides)
-    finished = run(resolved, (data_root or Path(os.curdir)), device, resume)
+    found, root = find_config(config), data_root or Path(os.curdir)
+    if objective_of(found) == "distil":
+        from madg_speech.training.distil import DistilConfig, distil
+
+        if resume:
+            raise ConfigError("objective distil starts anew: leave --resume out")
+        finished = distil(load_config(found, DistilConfig, overrides), root, device).folder
+    else:
+        from madg_speech.training.pretrain import pretrain as run
+
+        finished = run(load_config(found, PretrainConfig, overrides), root, device, resume)
     typer.echo(f"checkpoint: {finished}")

@@ -11,6 +11,13 @@ import typer
 app = typer.Typer()
 
 
+class Objective(StrEnum):
+    """What is minimised."""
+
+    ctc = "ctc"
+    best_rq = "best-rq"
+
+
 class Tune(StrEnum):
     """What is tuned."""
 
@@ -30,7 +37,8 @@ class Start(StrEnum):
 def refine(
     lang: Annotated[str, typer.Option(help="Code or name; what the manifest's lang field says.")],
     manifest: Annotated[
-        list[Path], typer.Option(help="Transcribed audio, 1 to 60 minutes; may be repeated.")
+        list[Path],
+        typer.Option(help="Audio, 1 to 60 minutes, transcribed for ctc; may be repeated."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the new adapter.")],
     checkpoint: Annotated[str, typer.Option(help="`default` or a folder.")] = "default",
@@ -44,6 +52,9 @@ def refine(
     start: Annotated[
         Start, typer.Option(help="From the language's vector, what all languages share, or noise.")
     ] = Start.generated,
+    objective: Annotated[
+        Objective, typer.Option(help="ctc; or best-rq, masked prediction, on audio without text.")
+    ] = Objective.ctc,
     steps: Annotated[int, typer.Option(min=1, help="At most so many steps.")] = 300,
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak; 0.001 for the adapter, 0.01 for λ.")
@@ -54,7 +65,7 @@ def refine(
         bool, typer.Option("--resume", help="Go on from the last complete checkpoint.")
     ] = False,
 ) -> None:
-    """Tune one language's adapter on minutes of transcribed audio (MAD-G-ft).
+    """Tune one language's adapter on minutes of audio (MAD-G-ft).
 
     Backbone and head stay frozen. The result is for `transcribe --adapter OUTPUT`. `--tune lambda`
     also works for a language that URIEL lacks: it starts at the mean of the trained languages.
@@ -69,10 +80,11 @@ def refine(
         dev=str(dev.resolve()) if dev else None,
         tune=tune.value,
         start=start.value,
+        objective=objective.value,
         steps=steps,
         learning_rate=learning_rate,
         seed=seed,
     )
     refined = run(config, output, device, resume)
-    typer.echo(f"dev CER {refined.cer_before:.3f} -> {refined.cer_after:.3f}")
+    typer.echo(f"dev {refined.metric} {refined.before:.3f} -> {refined.after:.3f}")
     typer.echo(f"adapter: {refined.folder}")

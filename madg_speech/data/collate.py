@@ -43,9 +43,7 @@ class Collator:
         if self.cache is None:
             batch["features"], batch["lengths"] = self._features(rows)
         else:
-            states = [self._cached(row) for row in rows]
-            batch["hidden"] = pad_sequence(states, batch_first=True)
-            batch["lengths"] = torch.tensor([len(state) for state in states])
+            batch |= pad_states([self._cached(row) for row in rows])
         return batch
 
     def _features(self, rows: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor]:
@@ -58,8 +56,18 @@ class Collator:
         ]
         return self.augmenter.features(waveforms, renditions, self.front_end)
 
-    def _cached(self, row: dict[str, Any]) -> Tensor:
+    def _cached(self, row: dict[str, Any]) -> np.ndarray:
         caches = (self.cache, *self.views)
         cache = caches[row.get("draw", 0) % len(caches)]
         assert cache is not None
-        return torch.from_numpy(cache[row["audio_hash"]].astype(np.float32))
+        states: np.ndarray = cache[row["audio_hash"]]
+        return states
+
+
+def pad_states(states: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    """Cached states [T, H] of each row as ``hidden`` [B, T, H] in float32, and ``lengths`` [B]."""
+    rows = [torch.from_numpy(state.astype(np.float32)) for state in states]
+    return {
+        "hidden": pad_sequence(rows, batch_first=True),
+        "lengths": torch.tensor([len(state) for state in states]),
+    }

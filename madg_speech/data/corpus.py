@@ -24,6 +24,10 @@ from madg_speech.errors import DataError, ManifestError
 from madg_speech.text.vocabulary import Vocabulary, ctc_frames_needed
 
 FORMAT = 2
+SILENT = {
+    "romanized": "whose text romanises to nothing",
+    "phones": "whose text eSpeak NG cannot say",
+}
 
 
 @dataclass(frozen=True)
@@ -77,21 +81,25 @@ def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
 
 
 def load_corpus(
-    manifests: Sequence[Path], config: DataConfig, vocabulary: Vocabulary, front_end: FrontEnd
+    manifests: Sequence[Path],
+    config: DataConfig,
+    vocabulary: Vocabulary | None,
+    front_end: FrontEnd,
 ) -> Corpus:
     """Read manifests, label the utterances, and keep the result as Arrow under the cache folder.
 
     Args:
         manifests: files, read in this order.
         config: what to leave out.
-        vocabulary: labels.
+        vocabulary: labels; None for audio alone: texts are not looked at, and may be missing.
         front_end: of the backbone; it knows how many frames an utterance has.
 
     Raises:
         ManifestError: a broken line, or audio files that do not exist.
         DataError: nothing usable is left.
     """
-    utterances = [u for manifest in manifests for u in read_manifest(manifest)]
+    transcribed = vocabulary is not None
+    utterances = [u for manifest in manifests for u in read_manifest(manifest, transcribed)]
     fingerprint = _fingerprint(utterances, config, vocabulary, front_end)
     folder = cache_dir() / "corpora" / fingerprint
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +114,7 @@ def load_corpus(
 def _build(
     utterances: Sequence[Utterance],
     config: DataConfig,
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | None,
     front_end: FrontEnd,
     folder: Path,
 ) -> None:
@@ -130,8 +138,13 @@ def _build(
     workers = min(os.cpu_count() or 1, 8) if len(kept) > 2000 else None
     table = Dataset.from_list([_row(utterance) for utterance in kept])
     if kept:
-        table = table.map(_label, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers)
-        reasons = [_misfit(row, front_end) for row in table]
+        table = table.map(
+            _label, batched=True, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers
+        )
+        reasons = [
+            None if vocabulary is None else _misfit(row, vocabulary.kind, front_end)
+            for row in table
+        ]
         for row_id, reason in zip(table["id"], reasons, strict=True):
             if reason:
                 left_out.setdefault(reason, []).append(row_id)
@@ -154,16 +167,16 @@ def _row(u: Utterance) -> dict[str, Any]:
     }
 
 
-def _label(row: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
-    return {
-        "labels": vocabulary.encode(vocabulary.transcript(row["text"], row["lang"])),
-        "audio_hash": audio_hash(Path(row["audio"])),
-    }
+def _label(rows: dict[str, list[Any]], vocabulary: Vocabulary | None) -> dict[str, list[Any]]:
+    labels: list[list[int]] = [[] for _ in rows["id"]]
+    if vocabulary is not None:
+        labels = [vocabulary.encode(t) for t in vocabulary.transcripts(rows["text"], rows["lang"])]
+    return {"labels": labels, "audio_hash": [audio_hash(Path(path)) for path in rows["audio"]]}
 
 
-def _misfit(row: dict[str, Any], front_end: FrontEnd) -> str | None:
+def _misfit(row: dict[str, Any], kind: str, front_end: FrontEnd) -> str | None:
     if not row["labels"]:
-        return "whose text romanises to nothing"
+        return SILENT[kind]
     if ctc_frames_needed(row["labels"]) > front_end.frames(int(row["seconds"] * SAMPLE_RATE)):
         return "with more text than CTC frames"
     return None
@@ -177,13 +190,13 @@ def audio_hash(path: Path) -> str:
 def _fingerprint(
     utterances: Sequence[Utterance],
     config: DataConfig,
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | None,
     front_end: FrontEnd,
 ) -> str:
     digest = hashlib.blake2b(digest_size=16)
     rules = config.model_dump(exclude={"train", "dev", "dev_languages", "dev_per_language"})
-    kind, symbols = vocabulary.kind, vocabulary.symbols
-    digest.update(json.dumps([FORMAT, rules, kind, symbols, str(front_end)]).encode())
+    spelling = [None, None] if vocabulary is None else [vocabulary.kind, vocabulary.symbols]
+    digest.update(json.dumps([FORMAT, rules, *spelling, str(front_end)]).encode())
     seen: Counter[str] = Counter()
     missing: list[Path] = []
     for u in utterances:

@@ -29,8 +29,12 @@ class Utterance:
     license: str | None = None
 
 
-def read_manifest(path: Path | str) -> list[Utterance]:
+def read_manifest(path: Path | str, transcribed: bool = True) -> list[Utterance]:
     """Read a manifest; audio paths are relative to the manifest's folder.
+
+    Args:
+        path: the JSONL file.
+        transcribed: False: a line may lack ``text``, which is then empty.
 
     Raises:
         ManifestError: the file is missing or empty, or a line is broken, lacks a field, or repeats an id.
@@ -38,19 +42,19 @@ def read_manifest(path: Path | str) -> list[Utterance]:
     path = Path(path)
     if not path.is_file():
         raise ManifestError(f"manifest not found: {path}")
-    utterances = list(_read_lines(path))
+    utterances = list(_read_lines(path, transcribed))
     if not utterances:
         raise ManifestError(f"{path}: the manifest holds no utterance")
     return utterances
 
 
-def _read_lines(path: Path) -> Iterator[Utterance]:
+def _read_lines(path: Path, transcribed: bool) -> Iterator[Utterance]:
     seen: dict[str, int] = {}
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            utterance = _parse(line, f"{path}:{number}", path.parent)
+            utterance = _parse(line, f"{path}:{number}", path.parent, transcribed)
             if utterance.id in seen:
                 raise ManifestError(
                     f"{path}:{number}: id {utterance.id!r} was used in line {seen[utterance.id]}"
@@ -59,13 +63,15 @@ def _read_lines(path: Path) -> Iterator[Utterance]:
             yield utterance
 
 
-def _parse(line: str, place: str, folder: Path) -> Utterance:
+def _parse(line: str, place: str, folder: Path, transcribed: bool) -> Utterance:
     try:
         fields: Any = json.loads(line)
     except json.JSONDecodeError as error:
         raise ManifestError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
     if not isinstance(fields, dict):
         raise ManifestError(f"{place}: expected an object with {', '.join(REQUIRED)}")
+    if not transcribed:
+        fields.setdefault("text", "")
     missing = [name for name in REQUIRED if name not in fields]
     if missing:
         raise ManifestError(f"{place}: missing {', '.join(missing)}")

@@ -26,7 +26,7 @@ from rich.progress import Progress
 from madg_speech.audio import SAMPLE_RATE
 from madg_speech.cache import cache_dir
 from madg_speech.errors import AudioError, DataError
-from madg_speech.model import AdaptedModel
+from madg_speech.model import AdaptedEncoder
 
 Features = Callable[[Sequence[str], Sequence[np.ndarray]], tuple[torch.Tensor, torch.Tensor]]
 
@@ -34,7 +34,7 @@ Features = Callable[[Sequence[str], Sequence[np.ndarray]], tuple[torch.Tensor, t
 class PrefixCache:
     """Hidden states by audio hash, memory-mapped; build missing ones with :meth:`fill`."""
 
-    def __init__(self, model: AdaptedModel, view: str = ""):
+    def __init__(self, model: AdaptedEncoder, view: str = ""):
         """Open the cache of the audio as it is, or of the augmented ``view`` of that name."""
         self.width = model.backbone.hidden_size
         self.folder = cache_dir() / "prefix" / _key(model) / view
@@ -53,7 +53,7 @@ class PrefixCache:
 
     def fill(
         self,
-        model: AdaptedModel,
+        model: AdaptedEncoder,
         audio: dict[str, Path],
         seconds: dict[str, float],
         limit_gb: float,
@@ -63,7 +63,7 @@ class PrefixCache:
         """Compute what is missing, batched by length, on the model's device.
 
         Args:
-            model: gives :meth:`~AdaptedModel.prefix`.
+            model: gives :meth:`~AdaptedEncoder.prefix`.
             audio: content hash -> file.
             seconds: content hash -> length.
             limit_gb: refuse to start if the missing states would need more.
@@ -100,7 +100,7 @@ class PrefixCache:
 
     def _compute(
         self,
-        model: AdaptedModel,
+        model: AdaptedEncoder,
         batch: Sequence[str],
         audio: dict[str, Path],
         features: Features | None,
@@ -149,7 +149,7 @@ class PrefixCache:
             self.index[entry["audio"]] = (entry["offset"], entry["frames"])
             self._used = max(self._used, entry["offset"] + entry["frames"])
 
-    def check_size(self, model: AdaptedModel, seconds: Iterable[float], limit_gb: float) -> None:
+    def check_size(self, model: AdaptedEncoder, seconds: Iterable[float], limit_gb: float) -> None:
         """DataError if utterances of these lengths would exceed the limit or the disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         count = model.backbone.front_end.frames
@@ -168,7 +168,7 @@ class PrefixCache:
             )
 
 
-def _key(model: AdaptedModel) -> str:
+def _key(model: AdaptedEncoder) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(model.backbone.state_dict().items()):
         digest.update(name.encode())

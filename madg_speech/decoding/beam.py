@@ -31,7 +31,7 @@ from torch import Tensor
 
 from madg_speech.decoding.lexicon import Lexicon
 from madg_speech.decoding.path import PathWord, words_on_path
-from madg_speech.errors import DataError
+from madg_speech.errors import ConfigError, DataError
 from madg_speech.text.vocabulary import Vocabulary
 
 HOMOGRAPHS = 6  # flashlight's trie holds no more words of one spelling
@@ -59,6 +59,7 @@ class LexiconDecoder:
 
     Raises:
         DataError: the language model cannot be read, or knows none of the words.
+        ConfigError: a vocabulary of phones.
     """
 
     script = "native"
@@ -73,6 +74,11 @@ class LexiconDecoder:
         word_score: float = 0.0,
         beam: int = 100,
     ):
+        if vocabulary.kind != "romanized":
+            raise ConfigError(
+                f"a lexicon turns romanised output into words; this checkpoint writes "
+                f"{vocabulary.kind}: leave --lexicon out"
+            )
         self.vocabulary = vocabulary
         (self._space,) = vocabulary.encode(" ")
         self.words = _most_frequent(lexicon)

@@ -49,8 +49,8 @@ def posterior(backbone: Backbone, waveform: npt.NDArray[np.float32]) -> dict[str
     decoder = _load_decoder(backbone.name)
     full = round(backbone.max_seconds * SAMPLE_RATE)
     padded = np.pad(waveform[:full], (0, max(full - len(waveform), 0)))
-    features, _ = backbone.features([padded])
-    hidden = backbone.encoder(features)[0].to(decoder.device)
+    embedded, frames = backbone.embed(*backbone.features([padded]))
+    hidden = backbone.finish(backbone.run_layers(embedded, frames)).to(decoder.device)
     start = torch.tensor([[decoder.config.decoder_start_token_id]], device=decoder.device)
     logits = decoder(
         encoder_outputs=BaseModelOutput(last_hidden_state=hidden), decoder_input_ids=start

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from babel import Locale
 
 from madg_speech.audio import SAMPLE_RATE, Waveform
 from madg_speech.backbones.weights import PICKLE, backbone_folder, fetch_beside
-from madg_speech.errors import BackboneError, UnknownLanguageError
-from madg_speech.language_data.tables import script_of
-from madg_speech.languages import resolve
+from madg_speech.errors import BackboneError
+from madg_speech.formats.mms import by_iso
 from madg_speech.typology import nearest
 
 ADAPTER = "adapter.{}.safetensors"
@@ -51,7 +49,7 @@ class WhisperDecoder:
         tokens = getattr(self.model.generation_config, "lang_to_id", None)
         if not tokens:
             raise BackboneError(f"{model} has no language tokens: a multilingual Whisper is needed")
-        self.tokens = _by_iso(token.strip("<|>") for token in tokens)
+        self.tokens = by_iso(token.strip("<|>") for token in tokens)
         # A language of Whisper's sounds the same in modes "given" and "nearest": decoded once.
         self._heard: dict[tuple[str | None, bytes], str] = {}
 
@@ -164,7 +162,7 @@ class MmsBaseline:
         self.model_name = model
         self.name = Path(model).name
         self.processor = Wav2Vec2Processor.from_pretrained(self.folder)
-        self.adapters = _by_iso(self._adapter_codes())
+        self.adapters = by_iso(self._adapter_codes())
         self.device = device
         self.active: str | None = None
         self.model = Wav2Vec2ForCTC.from_pretrained(self.folder).eval().to(device)
@@ -209,25 +207,6 @@ class MmsBaseline:
         if Path(self.model_name).expanduser().is_dir():
             return [code for code in codes if (self.folder / ADAPTER.format(code)).is_file()]
         return codes
-
-
-def _by_iso(codes: Iterable[str]) -> Mapping[str, str]:
-    """ISO 639-3 -> a model's own code; codes that name no URIEL language are left out.
-
-    MMS writes some languages in several scripts or dialects (``azj-script_latin``): the language's
-    usual script wins, then the first by name.
-    """
-    found: dict[str, tuple[bool, str]] = {}
-    for code in codes:
-        language, _, variety = code.partition("-")
-        try:
-            iso = resolve(language).iso
-        except UnknownLanguageError:
-            continue
-        script = Locale("en").scripts.get(script_of(iso) or "", "").lower()
-        rank = (variety != "" and variety != f"script_{script}", code)
-        found[iso] = min(rank, found.get(iso, rank))
-    return {iso: code for iso, (_, code) in sorted(found.items())}
 
 
 def _weights_hash(folder: Path) -> str:

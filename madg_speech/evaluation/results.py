@@ -19,12 +19,18 @@ from madg_speech.evaluation.folder import HYPOTHESES, RESULTS, read_leaks, read_
 from madg_speech.evaluation.groups import Standing, summarise_groups
 from madg_speech.evaluation.outputs import SystemOutput, find_standings, read_outputs
 from madg_speech.evaluation.score import LanguageScores, score_language
-from madg_speech.evaluation.spelling import References, Spelling, spell_references
+from madg_speech.evaluation.spelling import RATES, References, Spelling, spell_references
 from madg_speech.evaluation.systems import Script
 from madg_speech.splits import canonical
 from madg_speech.text.normalize import NORMALIZERS
 
 FORMAT = 1
+# What can be scored in a script: native text can be romanised; phones are neither.
+SPELLABLE = {
+    "romanized": ("romanized", "native"),
+    "native": ("native",),
+    "phones": ("phones",),
+}
 PACKAGES = (
     "madg-speech",
     "jiwer",
@@ -77,12 +83,12 @@ def score_folder(folder: Path, scoring: Scoring, command: Sequence[str] = ()) ->
         "comparisons": {},
     }
     standings = find_standings(outputs, references)
-    scripts: tuple[Script, ...] = ("romanized", "native")
+    scripts: tuple[Script, ...] = ("romanized", "native", "phones")
     for script in scripts:
         inside = {
             name: output
             for name, output in outputs.items()
-            if script == "romanized" or output.description["script"] == "native"
+            if output.description["script"] in SPELLABLE[script]
         }
         if inside:
             spelling = Spelling(script, NORMALIZERS[scoring.normalizer])
@@ -154,6 +160,7 @@ def _settings(scoring: Scoring) -> dict[str, Any]:
     return asdict(scoring) | {
         "normalizer": NORMALIZERS[scoring.normalizer].label,
         "romanizer": f"uroman {version('uroman')}, reduced to [a-z' ]",
+        "rates": {script: {"cer": one, "wer": other} for script, (one, other) in RATES.items()},
         "aggregation": "errors pooled over a language's utterances, macro mean over languages; "
         "utterance_mean: mean of the utterances' own rates (ML-SUPERB 2.0)",
         "intervals": "95 % percentile bootstrap over utterances; over groups also over clades",

@@ -34,6 +34,7 @@ def run_systems(
     train_text: Sequence[Path] = (),
     device: str | None = None,
     fresh: bool = False,
+    inventory: bool = False,
 ) -> None:
     """Fill an evaluation folder with references, leaks and the hypotheses of every system.
 
@@ -48,6 +49,7 @@ def run_systems(
         train_text: training manifests for the leak filter; it is not run without any.
         device: ``cpu``, ``cuda`` ...
         fresh: decode finished languages again.
+        inventory: run each checkpoint also masked by the languages' inventories of phones.
 
     Raises:
         ManifestError, DataError, CheckpointError, BackboneError, ConfigError, UnknownLanguageError:
@@ -67,7 +69,7 @@ def run_systems(
             folder, references, [u for path in train_text for u in read_speech(path, language)]
         )
     names: set[str] = set()
-    for system in _systems(checkpoints, adapters, baselines, device):
+    for system in _systems(checkpoints, adapters, baselines, device, inventory):
         if system.name in names:
             raise ConfigError(
                 f"two systems are named {system.name!r}: rename one folder, no table could tell them apart"
@@ -86,10 +88,11 @@ def _systems(
     adapters: Sequence[str],
     baselines: Sequence[str],
     device: str | None,
+    inventory: bool,
 ) -> Iterator[System]:
     """Each system as it is needed, so that one model at a time is in memory."""
     for checkpoint in checkpoints:
-        yield from load_checkpoint_systems(checkpoint, adapters, device)
+        yield from load_checkpoint_systems(checkpoint, adapters, device, inventory)
     kinds = [(kind, argument) for kind, argument in map(_parted, baselines) if kind != "hyp"]
     if not kinds:
         return

@@ -19,15 +19,34 @@ UNSPACED = frozenset({"Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "T
 SPACES_REMOVED = frozenset({"cmn", "jpn", "tha", "yue", "zho"})
 
 
+# What a script's ``cer`` and ``wer`` are called. Phones are compared without spaces: a phone is a
+# character, and an utterance a single word.
+RATES = {"romanized": ("CER", "WER"), "native": ("CER", "WER"), "phones": ("PER", "wrong utt.")}
+
+
 @dataclass(frozen=True)
 class Spelling:
-    """How texts are made comparable: a normaliser, then romanisation if ``script`` says so."""
+    """How texts are made comparable: a normaliser, then romanisation if ``script`` says so.
+
+    In ``phones`` references go through eSpeak NG, and hypotheses are phones already.
+    """
 
     script: Script
     normalizer: Normalizer
 
+    def references(self, texts: Sequence[str], language: str) -> list[str]:
+        """Spell references for scoring; empty where eSpeak NG cannot say them."""
+        if self.script != "phones":
+            return [self(text, language) for text in texts]
+        from madg_speech.text.phones import phonemize_many
+
+        spelt = phonemize_many(texts, [language] * len(texts))
+        return [text.replace(" ", "") for text in spelt]
+
     def __call__(self, text: str, language: str) -> str:
-        """Spell ``text`` for scoring."""
+        """Spell a hypothesis for scoring."""
+        if self.script == "phones":
+            return text.replace(" ", "")
         normal = self.normalizer(text)
         if self.script == "romanized":
             normal = romanize(normal, language)
@@ -67,7 +86,8 @@ def spell_references(
         spelling: how.
         leaked: ids that the leak filter caught; None if it was not run.
     """
-    texts = {u.id: spelling(u.text, language) for u in utterances}
+    spelt = spelling.references([u.text for u in utterances], language)
+    texts = {u.id: text for u, text in zip(utterances, spelt, strict=True)}
     empty = tuple(name for name, text in texts.items() if not text.strip())
     kept = {name: text for name, text in texts.items() if text.strip()}
     words = {u.id for u in utterances if is_word(u.text, language)}

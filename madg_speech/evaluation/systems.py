@@ -21,7 +21,7 @@ from madg_speech.languages import resolve
 if TYPE_CHECKING:
     from madg_speech.model import AdaptedModel
 
-Script = Literal["romanized", "native"]
+Script = Literal["romanized", "native", "phones"]
 ADAPTERS = ("generated", *SWAPS)
 
 
@@ -39,7 +39,7 @@ class System(Protocol):
     def describe(self) -> dict[str, Any]:
         """What made its hypotheses, as JSON: hypotheses of another description are not resumed.
 
-        ``script`` ("romanized" or "native") tells how its output is spelt, ``trained`` lists its
+        ``script`` ("romanized", "native" or "phones") tells how its output is spelt, ``trained`` lists its
         training languages if they are known, ``backbone`` names what it stands on.
         """
 
@@ -58,17 +58,29 @@ class CheckpointSystem:
         folder: where it was loaded from.
         adapter_from: whose adapter an utterance gets: ``generated``, its language's own; one of
             :data:`madg_speech.evaluation.swaps.SWAPS`; or a language, the same for all.
+        masked: decode only phones of the language's own inventory.
 
     Raises:
         UnknownLanguageError: ``adapter_from`` is neither a control nor a language.
         ConfigError: the checkpoint cannot do that.
     """
 
-    def __init__(self, model: AdaptedModel, folder: Path, adapter_from: str = "generated"):
+    def __init__(
+        self,
+        model: AdaptedModel,
+        folder: Path,
+        adapter_from: str = "generated",
+        masked: bool = False,
+    ):
         self.model = model
+        self.masked = masked
         self.folder = folder
         self.chosen = adapter_from if adapter_from in ADAPTERS else resolve(adapter_from).iso
-        self.name = f"{_label(folder)}.{self.chosen}"
+        self.name = f"{_label(folder)}.{self.chosen}" + ("-inventory" if masked else "")
+        if masked and model.vocabulary.kind != "phones":
+            raise ConfigError(
+                f"--inventory masks phones; {folder} writes {model.vocabulary.kind} text: leave it out"
+            )
         self.max_seconds = model.backbone.max_seconds
         if self.chosen in OTHER_VECTOR:
             other_vector(
@@ -90,8 +102,8 @@ class CheckpointSystem:
             "backbone": spec.backbone.name,
             "backbone_revision": spec.backbone.revision,
             "adapter_from": self.chosen,
-            "decoding": "greedy CTC",
-            "script": "romanized",
+            "decoding": "greedy CTC" + (", masked by inventory" if self.masked else ""),
+            "script": self.model.vocabulary.kind,
             "trained": list(spec.languages),
         }
 
@@ -112,13 +124,19 @@ class CheckpointSystem:
         if self.chosen in OTHER_VECTOR:
             adapter = other_vector(self.chosen, language, self.model)
         scores, lengths = self.model.log_probs(waveforms, rows, adapter)
+        if self.masked:
+            from madg_speech.decoding.inventory import mask_inventory
+
+            scores = mask_inventory(scores, self.model.vocabulary, language)
         return greedy_decode(scores, lengths, self.model.vocabulary)
 
 
 def load_checkpoint_systems(
-    folder: Path, adapters: Sequence[str], device: str | None
+    folder: Path, adapters: Sequence[str], device: str | None, inventory: bool = False
 ) -> list[CheckpointSystem]:
     """One model, one system for each entry of ``adapters``; ``default`` is the package's checkpoint.
+
+    With ``inventory`` each also once masked by the language's inventory of phones.
 
     Raises:
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
@@ -129,7 +147,11 @@ def load_checkpoint_systems(
 
     folder = checkpoint_folder(folder)
     model = load(folder, device=device).model
-    return [CheckpointSystem(model, folder, adapter) for adapter in dict.fromkeys(adapters)]
+    return [
+        CheckpointSystem(model, folder, adapter, masked)
+        for adapter in dict.fromkeys(adapters)
+        for masked in ((False, True) if inventory else (False,))
+    ]
 
 
 def checkpoint_hash(folder: Path) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from madg_speech.evaluation.spelling import RATES
+
 
 def print_results(results: dict[str, Any], console: Console) -> None:
     """Print each system's languages and groups, then comparisons, then what went wrong."""
@@ -29,10 +31,11 @@ def _languages(results: dict[str, Any], script: str, system: str, scores: dict[s
     )
     table.add_column("language")
     table.add_column("group")
-    for name in ("utt.", "words/sent.", "CER %", "95 %", "WER %"):
+    cer, wer = RATES[script]
+    for name in ("utt.", "words/sent.", f"{cer} %", "95 %", f"{wer} %"):
         table.add_column(name, justify="right")
     if results["leak_filter"]:
-        table.add_column("CER %, unleaked", justify="right")
+        table.add_column(f"{cer} %, unleaked", justify="right")
     groups = _group_of(results, script, system)
     order = sorted(
         scores, key=lambda name: (groups.get(name, ""), scores[name]["all"]["cer"]["rate"])
@@ -77,7 +80,7 @@ def _groups(results: dict[str, Any], script: str) -> Table:
     table.add_column("group")
     for name in (
         "lang.",
-        "CER %",
+        f"{RATES[script][0]} %",
         "95 %",
         "sd",
         "worst 5",
@@ -85,7 +88,7 @@ def _groups(results: dict[str, Any], script: str) -> Table:
         "words",
         "sent.",
         "unleaked",
-        "WER %",
+        f"{RATES[script][1]} %",
     ):
         table.add_column(name, justify="right")
     for system, groups in results["groups"][script].items():
@@ -114,7 +117,8 @@ def _comparisons(results: dict[str, Any], script: str) -> Table:
     rows = results["comparisons"][script]
     first = rows[0]["a"]
     table = Table(
-        title=f"CER of {first} minus that of another, in points ({script}; below 0: {first} is better)",
+        title=f"{RATES[script][0]} of {first} minus that of another, in points ({script}; below 0: "
+        f"{first} is better)",
         title_justify="left",
     )
     table.add_column("minus")

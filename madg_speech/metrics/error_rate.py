@@ -1,4 +1,4 @@
-"""Character and word error rate, per utterance and pooled over utterances (jiwer)."""
+"""Character, phone and word error rate, per utterance and pooled over utterances (jiwer)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,15 @@ def cer(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRate:
     # jiwer strips the ends by default: a space more or less there is an error like any other.
     split = jiwer.Compose([jiwer.ReduceToListOfListOfChars()])
     return _counts(jiwer.process_characters(list(references), list(hypotheses), split, split))
+
+
+def per(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRate:
+    """Phone error rate of texts in which a phone is one character; spaces do not count.
+
+    Raises:
+        DataError: as ``cer``.
+    """
+    return cer(*([text.replace(" ", "") for text in side] for side in (references, hypotheses)))
 
 
 def wer(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRate:

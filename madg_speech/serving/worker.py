@@ -16,10 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 from madg_speech.audio import duration
 from madg_speech.conditioning import Conditioning
 from madg_speech.errors import AudioError, MadgSpeechError, UnknownLanguageError
+from madg_speech.request import AUTO
 from madg_speech.serving.limits import Limits
 from madg_speech.serving.refusal import Refusal
 from madg_speech.serving.upload import Upload
-from madg_speech.transcribe import AUTO, Transcriber
+from madg_speech.transcribe import Transcriber
 from madg_speech.transcript import Failure, Transcript
 
 

@@ -35,7 +35,7 @@ def build_source(
         raise ConfigError(
             f"source.layers: {list(numbers)} must be ascending numbers from 0 to {layers - 1}"
         )
-    shape = AdapterShape(numbers, hidden_size, config.bottleneck)
+    shape = AdapterShape(numbers, hidden_size, config.bottleneck, config.norm)
     if config.kind in ("static", "static-wide"):
         from madg_speech.sources.static import Static
 

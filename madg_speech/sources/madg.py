@@ -6,7 +6,8 @@ Both map a language's vector t(l) to an embedding and contract learned tables wi
     MAD-G     θ_n(l) = s · W_n λ(l)           one table per adapted layer n
     MAD-G-LS  θ_n(l) = s · W [λ(l); e_n]      one table for all layers, layer embedding e_n
 
-for each of the four adapter tensors θ (down and up weights and biases). The generator has no bias.
+for each of the four adapter tensors θ (down and up weights and biases). The generator has no bias. In
+adapters with a norm its weight is 1 + what is generated: at λ = 0 it changes no scale.
 
 With a gate λ(l) = softmax(V t(l) + b) and s = 1: λ lies on a simplex, each of its d entries is the share
 of a basis adapter, and no language, however far, gets anything but a mean of these.
@@ -20,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.adapters import AdapterShape, AdapterWeights
 from madg_speech.sources.base import WeightSource
 from madg_speech.typology import Typology
 
@@ -28,7 +29,7 @@ Initialisation = Literal["near-identity", "original"]
 
 
 class Tables(nn.Module):
-    """The tables W of all four adapter tensors, contracted with a context vector.
+    """The tables W of all adapter tensors, contracted with a context vector.
 
     Args:
         shape: the adapters to generate.
@@ -52,7 +53,8 @@ class Tables(nn.Module):
         super().__init__()
         self.scale = 1.0 if gate or init == "original" else context_size**-0.5
         layers = (len(shape.layers),) if per_layer else ()
-        for name in TENSORS:
+        self.names = shape.tensors
+        for name in self.names:
             table = torch.zeros(*layers, *shape.tensor_shape(name), context_size)
             if init == "original":
                 table.normal_(std=1 / context_size)
@@ -67,7 +69,7 @@ class Tables(nn.Module):
         equation = "lnd,n...d->ln..." if self.per_layer else "lnd,...d->ln..."
         return {
             name: torch.einsum(equation, context * self.scale, getattr(self, name))
-            for name in TENSORS
+            for name in self.names
         }
 
 
@@ -120,4 +122,7 @@ class MadG(WeightSource):
         if self.layer_embedding is not None:
             layers = self.layer_embedding[None].expand(embedding.shape[0], -1, -1)
             context = torch.cat([context, layers], dim=-1)
-        return AdapterWeights(self.shape.layers, **self.tables(context))
+        tensors = self.tables(context)
+        if self.shape.norm:
+            tensors["norm_weight"] = 1 + tensors["norm_weight"]
+        return AdapterWeights(self.shape.layers, **tensors)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.adapters import AdapterShape, AdapterWeights
 from madg_speech.config import UnseenConfig
 from madg_speech.kin import shares
 from madg_speech.sources.base import WeightSource
@@ -42,10 +42,12 @@ class PerLanguage(WeightSource):
         self.trained = tuple(trained)
         self.unseen = unseen
         self.relations = typology
-        for name in TENSORS:
+        for name in shape.tensors:
             table = torch.zeros(len(self.trained), len(shape.layers), *shape.tensor_shape(name))
             if name == "down":
                 table.normal_(std=shape.hidden_size**-0.5)
+            elif name == "norm_weight":
+                table.fill_(1.0)
             self.register_parameter(name, nn.Parameter(table))
 
     def forward(self, languages: Sequence[str]) -> AdapterWeights:
@@ -63,7 +65,9 @@ class PerLanguage(WeightSource):
         def mixed(name: str) -> Tensor:
             return torch.einsum("lm,m...->l...", weights, getattr(self, name)[rows])
 
-        return AdapterWeights(self.shape.layers, **{name: mixed(name) for name in TENSORS})
+        return AdapterWeights(
+            self.shape.layers, **{name: mixed(name) for name in self.shape.tensors}
+        )
 
     def _shares(self, language: str) -> np.ndarray:
         return shares(language, self.trained, self.unseen, self.relations)

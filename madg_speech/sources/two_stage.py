@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from madg_speech.adapters import TENSORS, AdapterShape, AdapterWeights
+from madg_speech.adapters import AdapterShape, AdapterWeights
 from madg_speech.config import ShrinkConfig
 from madg_speech.kin import reach
 from madg_speech.sources.base import WeightSource
@@ -103,5 +103,5 @@ class TwoStage(WeightSource):
         """Adapters from language embeddings λ [L, d]."""
         context = embedding[:, None].expand(-1, len(self.shape.layers), -1)
         generated = self.tables(context)
-        tensors = {name: getattr(self.static, name) + generated[name] for name in TENSORS}
+        tensors = {name: getattr(self.static, name) + generated[name] for name in generated}
         return AdapterWeights(self.shape.layers, **tensors)

@@ -18,7 +18,7 @@ def load_minutes(
     manifests: Sequence[str],
     dev_manifest: str | None,
     language: str,
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | None,
     backbone: Backbone,
 ) -> tuple[Corpus, Corpus]:
     """The utterances to learn from and those to score.
@@ -30,7 +30,7 @@ def load_minutes(
         manifests: of transcribed audio; utterances in other languages are left out.
         dev_manifest: what to score; None to hold a tenth out.
         language: the ``lang`` of the manifests.
-        vocabulary: labels.
+        vocabulary: labels; None for audio without text, where recordings are held out, not sentences.
         backbone: utterances longer than it takes are left out.
 
     Raises:
@@ -46,25 +46,25 @@ def load_minutes(
         if both:
             raise DataError(f"{len(both)} recordings stand in both --manifest and --dev")
     else:
-        train, dev = hold_out(train)
+        train, dev = hold_out(train, "audio_hash" if vocabulary is None else "text")
         say(f"{len(dev.table)} utterances are held out for early stopping; --dev names others")
     say(f"train: {train.summary()}")
     say(f"dev: {dev.summary()}")
     return train, dev
 
 
-def hold_out(corpus: Corpus) -> tuple[Corpus, Corpus]:
-    """Split off a tenth of the distinct texts, at least one, in order of their hashes."""
-    texts = sorted(set(corpus.table["text"]), key=_rank)
-    if len(texts) < 2:
+def hold_out(corpus: Corpus, column: str = "text") -> tuple[Corpus, Corpus]:
+    """Split off a tenth of a column's distinct values, at least one, in order of their hashes."""
+    values = sorted(set(corpus.table[column]), key=_rank)
+    if len(values) < 2:
         raise DataError(
-            f"{len(corpus.table)} utterances with {len(texts)} distinct text: too few to hold any "
-            "out for early stopping; give more, or a manifest to score with --dev"
+            f"{len(corpus.table)} utterances with {len(values)} distinct {column}: too few to hold "
+            "any out for early stopping; give more, or a manifest to score with --dev"
         )
-    chosen = set(texts[: max(1, round(len(texts) / 10))])
+    chosen = set(values[: max(1, round(len(values) / 10))])
     parts = []
     for wanted in (False, True):
-        rows = [i for i, text in enumerate(corpus.table["text"]) if (text in chosen) == wanted]
+        rows = [i for i, value in enumerate(corpus.table[column]) if (value in chosen) == wanted]
         parts.append(Corpus(corpus.table.select(rows), {}, corpus.fingerprint))
     train, dev = parts
     return Corpus(train.table, corpus.left_out, corpus.fingerprint), dev

@@ -8,14 +8,10 @@ from accelerate import PartialState
 from transformers import set_seed
 
 from madg_speech.backbones import load_backbone
-from madg_speech.backbones.base import Backbone, FrontEnd
+from madg_speech.backbones.base import FrontEnd
 from madg_speech.config import PretrainConfig
-from madg_speech.data.augment import Augmenter
-from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
-from madg_speech.errors import CheckpointError, ConfigError, DataError
-from madg_speech.model import AdaptedModel, ModelConfig, read_model_config, read_weights
-from madg_speech.sources import build_source
+from madg_speech.errors import ConfigError, DataError
 from madg_speech.splits import training_group
 from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.card import training_card
@@ -24,13 +20,12 @@ from madg_speech.training.run import (
     batch_plan,
     describe_run,
     fill_prefix_cache,
-    fill_views,
     open_run,
     training_arguments,
 )
+from madg_speech.training.setup import build_collator, build_model, build_objective
 from madg_speech.training.shrinkage import fit_shrinkage
-from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
-from madg_speech.typologies import settle_permutation
+from madg_speech.training.trainer import SpeechTrainer
 
 
 def pretrain(
@@ -53,7 +48,7 @@ def pretrain(
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
-    vocabulary = Vocabulary.romanized()
+    vocabulary = Vocabulary.of_kind(config.vocabulary) if config.objective == "ctc" else None
     backbone = load_backbone(config.backbone.name, config.backbone.revision)
     if training.augment.spec_augment and not backbone.front_end.spectral:
         raise ConfigError(
@@ -63,24 +58,23 @@ def pretrain(
     train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     scored = dev.languages if dev else []
-    model = _build_model(config, backbone, vocabulary, train.languages, scored)
+    model = build_model(config, backbone, vocabulary, train.languages, scored)
+    objective = build_objective(config)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
     trainer = SpeechTrainer(
         model,
-        training_arguments(training, run, device, cache is not None, dev is not None),
+        training_arguments(
+            training, run, device, cache is not None, dev is not None, objective.metric
+        ),
         batch_plan(training, train),
         train,
         dev,
-        Collator(
-            model.backbone.front_end,
-            cache,
-            Augmenter(training.augment, training.seed) if training.augment.asked else None,
-            fill_views(model, train, training),
-        ),
+        build_collator(config, model, train, cache),
         {name: training_group(name, train.languages) for name in scored},
         training.patience,
         training.generator_weight_decay,
+        objective,
     )
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()
@@ -88,16 +82,15 @@ def pretrain(
         fit_shrinkage(model, dev.table, trainer.data_collator)
     finished = run / "checkpoint"
     if trainer.is_world_process_zero():
-        rates = dev_error_rates(model, dev.table, trainer.data_collator) if dev else {}
-        model.spec = model.spec.model_copy(
-            update={"expected_cer": _by_group(rates, trainer.groups)}
-        )
-        model.save_pretrained(finished, training_card(model.spec, config, train, rates))
+        scores = objective.scores(model, dev.table, trainer.data_collator) if dev else {}
+        expected = _by_group(scores.get("cer", {}), trainer.groups)
+        model.spec = model.spec.model_copy(update={"expected_cer": expected})
+        model.save_pretrained(finished, training_card(model.spec, config, train, scores))
     return finished
 
 
 def _load_corpora(
-    config: PretrainConfig, root: Path, vocabulary: Vocabulary, front_end: FrontEnd
+    config: PretrainConfig, root: Path, vocabulary: Vocabulary | None, front_end: FrontEnd
 ) -> tuple[Corpus, Corpus | None]:
     train = load_corpus(find_manifests(config.data.train, root), config.data, vocabulary, front_end)
     say(f"train: {train.summary()}")
@@ -121,54 +114,6 @@ def _load_corpora(
     dev = Corpus(dev.table.select(rows), dev.left_out, dev.fingerprint)
     say(f"dev: {dev.summary()}")
     return train, dev
-
-
-def _build_model(
-    config: PretrainConfig,
-    backbone: Backbone,
-    vocabulary: Vocabulary,
-    languages: list[str],
-    scored: list[str],
-) -> AdaptedModel:
-    settled = settle_permutation(config.source.typology, [*languages, *scored])
-    described = config.source.model_copy(update={"typology": settled})
-    source = build_source(described, backbone.hidden_size, len(backbone.layers), languages)
-    spec = ModelConfig(
-        backbone=config.backbone,
-        hidden_size=backbone.hidden_size,
-        layers=len(backbone.layers),
-        source=described,
-        languages=tuple(languages),
-    )
-    model = AdaptedModel(backbone, source, vocabulary, spec, config.training.mask_time)
-    if config.init_from:
-        start_from(model, Path(config.init_from))
-    return model
-
-
-def start_from(model: AdaptedModel, folder: Path) -> None:
-    """Take head and adapters from a checkpoint; the optimiser starts afresh.
-
-    A static one fills the static part of two-stage, or every row of per-language.
-
-    Raises:
-        CheckpointError: its source is neither of the same kind nor static under one of these.
-    """
-    kind, own = read_model_config(folder).source.kind, model.spec.source.kind
-    state = read_weights(folder)
-    if (kind, own) == ("static", "two-stage"):
-        state = {name.replace("source.", "source.static."): value for name, value in state.items()}
-        fresh = model.trainable_state()
-        state = {**{name: fresh[name] for name in fresh if name not in state}, **state}
-    elif (kind, own) == ("static", "per-language"):
-        rows = len(model.spec.languages)
-        state = {
-            name: value.expand(rows, *value.shape) if name.startswith("source.") else value
-            for name, value in state.items()
-        }
-    elif kind != own:
-        raise CheckpointError(f"init_from: {folder} has a {kind} source, this run a {own} one")
-    model.load_trainable_state(state, str(folder))
 
 
 def _by_group(rates: dict[str, float], groups: dict[str, str]) -> dict[str, float]:

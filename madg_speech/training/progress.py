@@ -13,9 +13,15 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 SHOWN = {
     "loss": "loss {:.3f}",
+    "code_perplexity": "code perplexity {:.1f}",
     "eval_cer": "dev CER {:.3f}",
+    "eval_per": "dev PER {:.3f}",
+    "eval_loss": "dev loss {:.3f}",
+    "eval_accuracy": "dev accuracy {:.3f}",
+    "eval_perplexity": "dev code perplexity {:.1f}",
     "audio_hours_per_hour": "{:.1f} h audio/h",
 }
+GROUPED = ("eval_cer_", "eval_per_", "eval_loss_")  # shown per group; the others are in the log
 
 
 def say(message: str) -> None:
@@ -66,9 +72,9 @@ class ProgressLines(TrainerCallback):
         """Print the values that a person reads; the others are in TensorBoard's files."""
         values = [text.format(logs[key]) for key, text in SHOWN.items() if logs and key in logs]
         values += [
-            f"{key.removeprefix('eval_cer_')} {value:.3f}"
+            f"{key.rpartition('_')[2]} {value:.3f}"
             for key, value in (logs or {}).items()
-            if key.startswith("eval_cer_")
+            if key.startswith(GROUPED)
         ]
         if values and state.is_world_process_zero:
             place = f"step {state.global_step}/{state.max_steps}"

@@ -19,13 +19,22 @@ from pydantic import Field
 from torch import Tensor
 from transformers import set_seed
 
-from madg_speech.adapters import TENSORS, AdapterWeights
+from madg_speech.adapters import AdapterWeights
 from madg_speech.cache import atomic_path
-from madg_speech.config import Section, TrainingConfig
+from madg_speech.config import BestRqConfig, Section, TrainingConfig
 from madg_speech.data.collate import Collator
 from madg_speech.errors import CheckpointError, ConfigError, UnknownLanguageError
 from madg_speech.languages import language_code, resolve
-from madg_speech.model import AdaptedModel, checkpoint_folder
+from madg_speech.model import (
+    AdaptedEncoder,
+    AdaptedModel,
+    checkpoint_folder,
+    load_encoder,
+    read_model_config,
+    read_weights,
+)
+from madg_speech.objectives.masked_prediction import MaskedPrediction
+from madg_speech.sources import build_source
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.free_embedding import FreeEmbedding
 from madg_speech.sources.madg import MadG
@@ -40,7 +49,8 @@ from madg_speech.training.run import (
     open_run,
     training_arguments,
 )
-from madg_speech.training.trainer import SpeechTrainer, dev_error_rates
+from madg_speech.training.setup import BEST_RQ, prediction_collator
+from madg_speech.training.trainer import CTC, PHONE_CTC, SpeechTrainer
 
 ADAPTER, FACTS = "adapter.safetensors", "adapter.json"
 Tune = Literal["adapter", "lambda"]
@@ -59,6 +69,8 @@ class RefineConfig(Section):
     start: Start = Field(
         "generated", description="From the vector, what languages share, or noise."
     )
+    objective: Literal["ctc", "best-rq"] = Field("ctc", description="best-rq needs no text.")
+    best_rq: BestRqConfig = BestRqConfig()
     steps: int = Field(300, gt=0, description="Most optimiser steps; dev CER may stop it earlier.")
     learning_rate: float | None = Field(None, gt=0, description="Peak rate.")
     seed: int = Field(0, description="Batches, masks, random start.")
@@ -66,11 +78,12 @@ class RefineConfig(Section):
 
 @dataclass(frozen=True)
 class Refined:
-    """The new adapter's folder, and greedy CER on the dev utterances before and after."""
+    """The new adapter's folder, and the dev score (``cer`` or ``loss``) before and after."""
 
     folder: Path
-    cer_before: float
-    cer_after: float
+    metric: str
+    before: float
+    after: float
 
 
 def refine(
@@ -78,8 +91,12 @@ def refine(
 ) -> Refined:
     """Tune the adapter of one language and save it to ``output``.
 
-    Training stops when dev CER has not improved for six scores; the best step is kept, or the start
-    where nothing beat it. The score after it is that of a set on which the step was chosen.
+    Training stops when the dev score has not improved for six scores; the best step is kept, or the
+    start where nothing beat it. The score after it is that of a set on which the step was chosen.
+
+    Without text (``best-rq``) the score is the loss of masked prediction, which need not go with
+    CER: compare on transcribed audio where there is any. A checkpoint pretrained by ``best-rq``
+    brings a head for it; else a new one learns alone for the first third of the steps.
 
     Raises:
         UnknownLanguageError: no such language, or no vector to generate its adapter from.
@@ -93,41 +110,55 @@ def refine(
     checkpoint = open_run(run, config, resume)
     if facts.is_file():
         known = json.loads(facts.read_text(encoding="utf-8"))
-        return Refined(output, known["dev_cer_before"], known["dev_cer_after"])
+        metric = known["metric"]
+        scored = [known[f"dev_{metric}_{when}"] for when in ("before", "after")]
+        return Refined(output, metric, *scored)
     set_seed(config.seed)
-    model = AdaptedModel.from_pretrained(checkpoint_folder(config.checkpoint))
+    model = _load(config)
+    objective = BEST_RQ
+    if model.vocabulary is not None:
+        objective = PHONE_CTC if model.vocabulary.kind == "phones" else CTC
+    metric = objective.metric
     language, start = choose_start(config, model)
     train, dev = load_minutes(
         config.manifests, config.dev, language, model.vocabulary, model.backbone
     )
     model.source = starting_source(model, language, config.tune, start)
-    model.head.requires_grad_(False)
     training = training_config(config)
-    model.mask_time = training.mask_time
+    if isinstance(model, AdaptedModel):
+        model.head.requires_grad_(False)
+        model.mask_time = training.mask_time
     describe_run(run, config, {"train": train, "dev": dev})
     cache = fill_prefix_cache(model, [train, dev], training)
     trainer = SpeechTrainer(
         model,
-        training_arguments(training, run, device, cache is not None, dev=True),
+        training_arguments(training, run, device, cache is not None, dev=True, metric=metric),
         batch_plan(training, train),
         train,
         dev,
-        Collator(model.backbone.front_end, cache),
+        prediction_collator(model, config.best_rq, cache, config.seed)
+        if isinstance(model, MaskedPrediction)
+        else Collator(model.backbone.front_end, cache),
         groups={},
         patience=training.patience,
+        objective=objective,
     )
+
+    def score() -> float:
+        return objective.scores(model, dev.table, trainer.data_collator)[metric][language]
+
     model.eval()
-    before = dev_error_rates(model, dev.table, trainer.data_collator)[language]
+    before = score()
     begun = {name: value.clone() for name, value in model.trainable_state().items()}
-    say(f"dev CER before: {before:.3f}")
+    say(f"dev {metric} before: {before:.3f}")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()
-    after = dev_error_rates(model, dev.table, trainer.data_collator)[language]
+    after = score()
     if after > before:
         say(f"no step was better than the start (best {after:.3f}): the start is kept")
         model.load_trainable_state(begun, str(run))
         after = before
-    say(f"dev CER after: {after:.3f}")
+    say(f"dev {metric} after: {after:.3f}")
     if trainer.is_world_process_zero():
         with torch.no_grad():
             model.source([language]).save(output / ADAPTER, [language])
@@ -137,12 +168,37 @@ def refine(
             "tune": config.tune,
             "start": start,
             "minutes": round(sum(train.table["seconds"]) / 60, 2),
-            "dev_cer_before": round(before, 4),
-            "dev_cer_after": round(after, 4),
+            "objective": config.objective,
+            "metric": metric,
+            f"dev_{metric}_before": round(before, 4),
+            f"dev_{metric}_after": round(after, 4),
         }
         with atomic_path(facts) as draft:
             draft.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    return Refined(output, before, after)
+    return Refined(output, metric, before, after)
+
+
+def _load(config: RefineConfig) -> AdaptedEncoder:
+    """The checkpoint, with the head that the objective needs."""
+    folder = checkpoint_folder(config.checkpoint)
+    if config.objective == "ctc":
+        return AdaptedModel.from_pretrained(folder)
+    spec = read_model_config(folder)
+    encoder = load_encoder(spec, folder)
+    source = build_source(spec.source, spec.hidden_size, spec.layers, spec.languages)
+    state = read_weights(folder)
+    pretrained = spec.objective == "best-rq"
+    codes, size = config.best_rq.codes, config.best_rq.code_size
+    if pretrained:
+        codes, size = state["codebook"].shape
+    model = MaskedPrediction(encoder, source, spec, codes, size)
+    if pretrained:
+        model.load_trainable_state(state, str(folder))
+    else:
+        adapters = {name: value for name, value in state.items() if name.startswith("source.")}
+        model.load_trainable_state(model.trainable_state() | adapters, str(folder))
+        model.head_first = config.steps // 3
+    return model
 
 
 def training_config(config: RefineConfig) -> TrainingConfig:
@@ -157,7 +213,7 @@ def training_config(config: RefineConfig) -> TrainingConfig:
     )
 
 
-def choose_start(config: RefineConfig, model: AdaptedModel) -> tuple[str, Start]:
+def choose_start(config: RefineConfig, model: AdaptedEncoder) -> tuple[str, Start]:
     """The language's code, and the start that it can have: λ without a vector begins at the mean.
 
     Raises:
@@ -177,7 +233,7 @@ def choose_start(config: RefineConfig, model: AdaptedModel) -> tuple[str, Start]
         ) from None
 
 
-def starting_source(model: AdaptedModel, language: str, tune: Tune, start: Start) -> WeightSource:
+def starting_source(model: AdaptedEncoder, language: str, tune: Tune, start: Start) -> WeightSource:
     """What is tuned, at its first value.
 
     ``static`` is what all languages share: a static source's own weights, or those at the mean λ of
@@ -225,5 +281,5 @@ def _embedding(
 
 
 def _fill(adapter: Static, weights: AdapterWeights) -> None:
-    for name in TENSORS:
-        getattr(adapter, name).data.copy_(getattr(weights, name)[0])
+    for name, tensor in weights.tensors.items():
+        getattr(adapter, name).data.copy_(tensor[0])

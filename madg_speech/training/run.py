@@ -27,7 +27,7 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import ConfigError
-from madg_speech.model import AdaptedModel
+from madg_speech.model import AdaptedEncoder
 from madg_speech.text.vocabulary import ctc_frames_needed
 from madg_speech.training.trainer import MARKER, data_workers, last_complete_checkpoint
 
@@ -114,7 +114,7 @@ def describe_run(run: Path, config: Section, corpora: Mapping[str, Corpus]) -> N
 
 
 def fill_prefix_cache(
-    model: AdaptedModel, corpora: Sequence[Corpus], training: TrainingConfig
+    model: AdaptedEncoder, corpora: Sequence[Corpus], training: TrainingConfig
 ) -> PrefixCache | None:
     """Compute what the cache lacks; None where configuration or adapters leave no prefix."""
     if not training.cache_prefix or model.prefix_layers == 0:
@@ -133,7 +133,7 @@ def fill_prefix_cache(
 
 
 def fill_views(
-    model: AdaptedModel, train: Corpus, training: TrainingConfig
+    model: AdaptedEncoder, train: Corpus, training: TrainingConfig
 ) -> tuple[PrefixCache, ...]:
     """Compute what the augmented views of the training audio lack; empty where none are asked for.
 
@@ -184,7 +184,12 @@ def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
 
 
 def training_arguments(
-    training: TrainingConfig, run: Path, device: str | None, cached: bool, dev: bool
+    training: TrainingConfig,
+    run: Path,
+    device: str | None,
+    cached: bool,
+    dev: bool,
+    metric: str = "cer",
 ) -> TrainingArguments:
     """What the Trainer is told. Checkpoints are pruned and the best one loaded by SpeechTrainer."""
     scored: dict[str, Any] = {"eval_strategy": "no"}
@@ -192,7 +197,7 @@ def training_arguments(
         scored = {
             "eval_strategy": "steps",
             "eval_steps": training.eval_every,
-            "metric_for_best_model": "cer",
+            "metric_for_best_model": metric,
             "greater_is_better": False,
         }
     return TrainingArguments(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +24,37 @@ from transformers import (
 )
 
 from madg_speech.data.batches import BatchPlan
-from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.metrics.error_rate import cer
-from madg_speech.model import WEIGHTS, AdaptedModel
+from madg_speech.metrics.error_rate import cer, per
+from madg_speech.model import WEIGHTS, AdaptedEncoder, AdaptedModel
 from madg_speech.objectives.ctc import IGNORED, ctc_loss
 from madg_speech.training.progress import ProgressLines
 
 MARKER = "COMPLETE"
 GENERATOR = ("source.embed.", "source.tables.")
+DevScores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the trainer minimises and how dev utterances are scored.
+
+    Attributes:
+        loss: the model's outputs, labels [B, ...] padded with -100, and the number of labels in the
+            whole optimiser step over all ranks (None: that of these labels) -> loss.
+        scores: model, dev table and collator -> metric -> language -> value.
+        metric: the one to choose checkpoints by, the lower the better.
+    """
+
+    loss: Callable[[Any, torch.Tensor, Any], torch.Tensor]
+    scores: Callable[[Any, Any, Any], DevScores]
+    metric: str
 
 
 class SpeechTrainer(Trainer):
-    """Trains source and head of an :class:`AdaptedModel` with CTC.
+    """Trains source and head of an :class:`AdaptedEncoder`.
 
     Batches come from a :class:`BatchPlan` (one fixed order for the whole run, split over ranks by
     Accelerate); checkpoints hold the trained tensors only and end with a completion marker.
@@ -44,28 +62,32 @@ class SpeechTrainer(Trainer):
 
     def __init__(
         self,
-        model: AdaptedModel,
+        model: AdaptedEncoder,
         args: TrainingArguments,
         plan: BatchPlan,
         train: Corpus,
         dev: Corpus | None,
-        collator: Collator,
+        collator: Any,
         groups: dict[str, str],
         patience: int | None = None,
         generator_weight_decay: float | None = None,
+        objective: Objective | None = None,
     ):
-        """``groups`` names the dev group of each language; ``patience`` as in :class:`Patience`.
+        """CTC where no objective is given.
 
+        ``groups`` names the dev group of each language; ``patience`` as in :class:`Patience`.
         ``generator_weight_decay`` is that of V and W; None for the same as the rest.
         """
+        self.objective = objective or CTC
         super().__init__(
             model,
             args,
             data_collator=collator,
             train_dataset=train.table,
             eval_dataset=dev.table if dev else None,
-            compute_loss_func=_loss,
-            callbacks=[ProgressLines()] + ([Patience(patience)] if patience and dev else []),
+            compute_loss_func=self.objective.loss,
+            callbacks=[ProgressLines()]
+            + ([Patience(patience, self.objective.metric)] if patience and dev else []),
         )
         self.remove_callback(PrinterCallback)
         self.plan = plan
@@ -107,7 +129,7 @@ class SpeechTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Greedy CER on the dev set: macro over languages, all together and per group.
+        """The objective's scores of the dev set: macro over languages, all together and per group.
 
         The main process scores, and tells the others: all must stop at the same step.
         """
@@ -122,19 +144,23 @@ class SpeechTrainer(Trainer):
         return told[0]
 
     def _score(self, prefix: str) -> dict[str, float]:
-        model: AdaptedModel = self.accelerator.unwrap_model(self.model)
+        model: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
         model.eval()
-        rates = dev_error_rates(model, self.eval_dataset, self.data_collator)
+        scores = self.objective.scores(model, self.eval_dataset, self.data_collator)
         model.train()
-        metrics = {f"{prefix}_cer": sum(rates.values()) / len(rates)}
-        for group in sorted(set(self.groups.values())):
-            members = [rate for name, rate in rates.items() if self.groups.get(name) == group]
-            if members:
-                metrics[f"{prefix}_cer_{group}"] = sum(members) / len(members)
+        metrics = {}
+        for metric, rates in scores.items():
+            metrics[f"{prefix}_{metric}"] = sum(rates.values()) / len(rates)
+            for group in sorted(set(self.groups.values())):
+                members = [rate for name, rate in rates.items() if self.groups.get(name) == group]
+                if members:
+                    metrics[f"{prefix}_{metric}_{group}"] = sum(members) / len(members)
         return metrics
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         """One batch; counts the seconds heard."""
+        unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(model)
+        unwrapped.at_step(self.state.global_step)
         front_end = self.data_collator.front_end
         rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
         self._heard += inputs["lengths"].sum() / rate
@@ -149,12 +175,14 @@ class SpeechTrainer(Trainer):
             logs["audio_hours_per_hour"] = round(heard / (now - self._last_log), 1)
             self._last_log = now
             self._heard.zero_()
+            unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
+            logs |= unwrapped.readings()
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        model: AdaptedModel = self.accelerator.unwrap_model(self.model)
+        model: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
         state = {name: t.detach().cpu().contiguous() for name, t in model.trainable_state().items()}
         save_file(state, folder / WEIGHTS)
 
@@ -179,27 +207,26 @@ class SpeechTrainer(Trainer):
         return Path(self.args.output_dir) / f"checkpoint-{step}"
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        target: AdaptedModel = self.accelerator.unwrap_model(model or self.model)
+        target: AdaptedEncoder = self.accelerator.unwrap_model(model or self.model)
         file = Path(resume_from_checkpoint) / WEIGHTS
         target.load_trainable_state(load_file(file), str(file))
 
-    def load_best(self) -> AdaptedModel:
+    def load_best(self) -> Any:
         """The trained model at its best dev score, or as it is where nothing was scored."""
         if self.state.best_global_step:
             self._load_from_checkpoint(str(self._folder(self.state.best_global_step)))
-        model: AdaptedModel = self.accelerator.unwrap_model(self.model)
+        model: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
         return model.eval()
-
-
-def _loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-    return ctc_loss(outputs, labels, num_items_in_batch)
 
 
 @torch.inference_mode()
 def dev_error_rates(
     model: AdaptedModel, table: Any, collator: Any, rows_per_batch: int = 32
 ) -> dict[str, float]:
-    """CER of each language in ``table`` by greedy decoding, references being the labels."""
+    """Error rate of each language in ``table`` by greedy decoding, references being the labels.
+
+    CER; of a vocabulary of phones PER.
+    """
     order = sorted(range(len(table)), key=table["seconds"].__getitem__)
     said: dict[str, tuple[list[str], list[str]]] = {}
     for start in range(0, len(order), rows_per_batch):
@@ -212,7 +239,16 @@ def dev_error_rates(
             references, hypotheses = said.setdefault(language, ([], []))
             references.append(spell(model, ids))
             hypotheses.append(text)
-    return {language: cer(*pair).rate for language, pair in said.items()}
+    rate = per if model.vocabulary.kind == "phones" else cer
+    return {language: rate(*pair).rate for language, pair in said.items()}
+
+
+CTC = Objective(
+    ctc_loss, lambda model, table, collator: {"cer": dev_error_rates(model, table, collator)}, "cer"
+)
+PHONE_CTC = Objective(
+    ctc_loss, lambda model, table, collator: {"per": dev_error_rates(model, table, collator)}, "per"
+)
 
 
 def spell(model: AdaptedModel, ids: torch.Tensor) -> str:
@@ -233,8 +269,9 @@ class Patience(TrainerCallback):
     does.
     """
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, metric: str = "cer"):
         self.patience = patience
+        self.key = f"eval_{metric}"
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -256,7 +293,7 @@ class Patience(TrainerCallback):
         control.should_training_stop |= self._exhausted(state)
 
     def _exhausted(self, state: TrainerState) -> bool:
-        scores = [entry["eval_cer"] for entry in state.log_history if "eval_cer" in entry]
+        scores = [entry[self.key] for entry in state.log_history if self.key in entry]
         return bool(scores) and len(scores) - 1 - scores.index(min(scores)) >= self.patience
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.backbones.whisper_encoder import WhisperEncoder as OurEncoder
+from madg_speech.backbones.whisper_encoder import WhisperShape
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.model import AdaptedModel, ModelConfig
 from madg_speech.objectives.ctc import ctc_loss
@@ -25,6 +27,7 @@ UPPER, ALL = (3, 4, 5), (0, 1, 2, 3, 4, 5)
 BASE = {
     "d_model": 512,
     "encoder_layers": 6,
+    "decoder_layers": 6,
     "encoder_attention_heads": 8,
     "encoder_ffn_dim": 2048,
 }
@@ -39,7 +42,12 @@ def encoder(seconds: float, **sizes: int) -> WhisperEncoder:
 
 def adapted(plain: WhisperEncoder, layers: tuple[int, ...], kind: str) -> AdaptedModel:
     """Ours around an encoder: bottleneck H/16, all tensors away from zero."""
-    backbone = WhisperBackbone(plain, "whisper-base shape")
+    given = plain.config
+    ours = OurEncoder(
+        WhisperShape(**{field.name: getattr(given, field.name) for field in fields(WhisperShape)})
+    )
+    ours.load_state_dict(plain.state_dict())
+    backbone = WhisperBackbone(ours, "whisper-base shape")
     hidden, count = backbone.hidden_size, len(backbone.layers)
     config = SourceConfig.model_validate(
         {"kind": kind, "layers": layers, "bottleneck": hidden // 16}

@@ -22,11 +22,12 @@ class Content:
 
     Attributes:
         name: of the part.
+        rate: what the first spelling's rate is called, CER or PER.
         system: the one under study.
         baseline: what gains are measured against; None with a single system.
         facts: (label, value, small print) for the top of the part.
         remarks: what a reader of the scores must know.
-        scores: (spelling, metric) -> languages x systems.
+        scores: (spelling, name of the rate) -> languages x systems.
         groups: spelling -> macro means.
         bars: groups of the first spelling.
         axis_end: rate at which the bars' axis ends.
@@ -39,6 +40,7 @@ class Content:
     """
 
     name: str
+    rate: str
     system: str
     baseline: str | None
     facts: list[tuple[str, str, str]]
@@ -83,11 +85,16 @@ def collect(
     misses, withheld = worst_utterances(part, system, worst, non_commercial)
     return Content(
         part.name,
+        part.rate_name(),
         system,
         against,
         _facts(part, system, against),
         [*_chosen(part.results), *remarks(dict(part.results))],
-        {(s, m): score_sheet(part, s, m) for s in part.spellings for m in METRICS},
+        {
+            (s, part.rate_name(m, s)): score_sheet(part, s, m)
+            for s in part.spellings
+            for m in METRICS
+        },
         {s: group_sheet(part, s) for s in part.spellings},
         bars,
         axis_end,
@@ -107,9 +114,9 @@ def _facts(part: Part, system: str, against: str | None) -> list[tuple[str, str,
     facts = [("languages", str(len(rows)), f"{utterances} utterances, {minutes:.0f} minutes")]
     groups = part.results["groups"][part.spellings[0]]
     for label, name, group in (
-        (f"macro CER of {system}", system, "all"),
+        (f"macro {part.rate_name()} of {system}", system, "all"),
         ("on languages never trained on", system, "unseen"),
-        (f"macro CER of {against}", against or "", "all"),
+        (f"macro {part.rate_name()} of {against}", against or "", "all"),
     ):
         if group in groups.get(name, {}):
             cer = groups[name][group]["all"]["cer"]

@@ -1,4 +1,4 @@
-"""Where the languages are spoken, coloured by CER, as SVG."""
+"""Where the languages are spoken, coloured by error rate, as SVG."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def language_map(part: Part, system: str) -> str | None:
         )
     scored = {language for language, _, _ in placed}
     crosses = (_cross(code) for code in part.trained() if code not in scored)
-    label = f"World map: CER of {system} at the place of each language"
+    label = f"World map: {part.rate_name()} of {system} at the place of each language"
     return (
         f'<svg class="map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f'<path class="sea" d="{_frame()}"/><use class="land" href="#land"/>'
-        f"{''.join(crosses)}{''.join(lines)}{''.join(markers)}{_legend(low, high)}</svg>"
+        f"{''.join(crosses)}{''.join(lines)}{''.join(markers)}{_legend(part.rate_name(), low, high)}</svg>"
     )
 
 
@@ -107,7 +107,7 @@ def _marker(
     about = part.results["languages"][language]
     told = [f"{about['name']} ({language})"]
     told += [
-        f"{name}: CER {percent(score['cer']['rate'])} %"
+        f"{name}: {part.rate_name()} {percent(score['cer']['rate'])} %"
         for name in part.systems
         if (score := part.score(name, language))
     ]
@@ -136,7 +136,7 @@ def _cross(code: str) -> str:
     )
 
 
-def _legend(low: float, high: float) -> str:
+def _legend(rate: str, low: float, high: float) -> str:
     left, top, count = 20.0, HEIGHT - 26.0, 40
     step = _LEGEND / count
     cells = "".join(
@@ -146,7 +146,7 @@ def _legend(low: float, high: float) -> str:
     )
     return (
         f'<g class="legend">{cells}'
-        f'<text x="{left}" y="{top - 6}">CER %</text>'
+        f'<text x="{left}" y="{top - 6}">{rate} %</text>'
         f'<text x="{left}" y="{top + 21}">{100 * low:.0f}</text>'
         f'<text x="{left + _LEGEND}" y="{top + 21}" text-anchor="end">{100 * high:.0f}</text>'
         f'<rect class="key" x="{left}" y="{top - 75}" width="11" height="11" rx="1.5"/>'

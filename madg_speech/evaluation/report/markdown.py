@@ -56,7 +56,7 @@ def _quotations(content: Content) -> list[str]:
         return []
     lines = ["", f"### Worst utterances of {_plain(content.system)}", ""]
     lines += ["~~Left out~~, **added**; at most two a language.", ""]
-    lines += ["| CER % | language | said | heard | reference | licence |"]
+    lines += [f"| {content.rate} % | language | said | heard | reference | licence |"]
     lines += ["|---:|---|---|---|---|---|"]
     for miss in content.misses:
         said, heard = diff_markdown(miss.reference, miss.hypothesis)

@@ -11,6 +11,7 @@ from typing import Any
 from madg_speech.errors import DataError
 from madg_speech.evaluation.folder import RESULTS
 from madg_speech.evaluation.results import FORMAT
+from madg_speech.evaluation.spelling import RATES
 
 TRAINING_GROUPS = ("trained", "clade", "family", "unrelated")
 
@@ -33,6 +34,10 @@ class Part:
     def spellings(self) -> tuple[str, ...]:
         """The spellings that were scored; every system is in the first."""
         return tuple(self.results["scores"])
+
+    def rate_name(self, metric: str = "cer", spelling: str | None = None) -> str:
+        """What ``cer`` or ``wer`` of a spelling is called: that of phones is no CER."""
+        return RATES[spelling or self.spellings[0]][metric == "wer"]
 
     @property
     def systems(self) -> tuple[str, ...]:

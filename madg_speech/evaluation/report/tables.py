@@ -61,7 +61,8 @@ def score_sheet(part: Part, spelling: str, metric: str) -> Sheet:
             ]
         )
     return Sheet(
-        f"{metric.upper()} % per language ({spelling}, {part.results['settings']['normalizer']})",
+        f"{part.rate_name(metric, spelling)} % per language "
+        f"({spelling}, {part.results['settings']['normalizer']})",
         columns,
         rows,
         "Languages farthest from the training first. Errors pooled over a language's utterances; small: "
@@ -72,11 +73,12 @@ def score_sheet(part: Part, spelling: str, metric: str) -> Sheet:
 
 def group_sheet(part: Part, spelling: str) -> Sheet:
     """Macro means of every system in every group."""
+    rate, wrong = part.rate_name("cer", spelling), part.rate_name("wer", spelling)
     columns = [
         Column("group"), Column("system"), Column("lang.", True), Column("clades", True),
-        Column("CER %", True), Column("sd", True), Column("worst 5", True),
+        Column(f"{rate} %", True), Column("sd", True), Column("worst 5", True),
         Column("utt. mean", True), Column("words", True), Column("sentences", True),
-        Column("unleaked", True), Column("WER %", True),
+        Column("unleaked", True), Column(f"{wrong} %", True),
     ]  # fmt: skip
     rows = []
     systems = part.results["groups"][spelling]
@@ -108,16 +110,18 @@ def group_sheet(part: Part, spelling: str) -> Sheet:
         rows,
         "Each language counts once. Small: 95 % interval, clades drawn with replacement and utterances "
         "within; none for a single clade. Worst 5: mean of the five worst languages. Utt. mean: mean of "
-        "the utterances' own rates (ML-SUPERB 2.0). Words, sentences, unleaked: CER on those utterances.",
+        "the utterances' own rates (ML-SUPERB 2.0). Words, sentences, unleaked: "
+        f"{rate} on those utterances.",
     )
 
 
 def comparison_sheet(part: Part, spelling: str, first: str) -> Sheet | None:
     """``first`` minus each other system, or None if it was compared with none."""
+    rate, wrong = part.rate_name("cer", spelling), part.rate_name("wer", spelling)
     columns = [
         Column("minus"), Column("group"), Column("lang.", True), Column("clades", True),
-        Column("CER, points", True), Column("p", True), Column("least p", True),
-        Column("detectable", True), Column("unleaked", True), Column("WER, points", True),
+        Column(f"{rate}, points", True), Column("p", True), Column("least p", True),
+        Column("detectable", True), Column("unleaked", True), Column(f"{wrong}, points", True),
     ]  # fmt: skip
     found = [(row, 1) for row in part.results["comparisons"][spelling] if row["a"] == first]
     found += [(row, -1) for row in part.results["comparisons"][spelling] if row["b"] == first]

@@ -113,7 +113,7 @@ def test_one_page_without_network_and_markdown_with_the_same_tables(
 def test_scores_stand_where_they_belong(folder: Path) -> None:
     (part,) = read_parts([folder / "results.json"])
     content = collect(part)
-    sheet = content.scores["romanized", "cer"]
+    sheet = content.scores["romanized", "CER"]
     names = [column.name for column in sheet.columns]
     row = next(row for row in sheet.rows if row[0].small == "fin")
     rate = part.results["scores"]["romanized"]["ours"]["fin"]["all"]["cer"]["rate"]
@@ -212,3 +212,13 @@ def test_paths_of_this_machine_are_shortened() -> None:
     said = command([*line, "-o", "out"])
     assert said.startswith("madg-speech evaluate --fresh --manifest …/set/0.jsonl")
     assert said.endswith("--manifest …/set/2.jsonl -o out (--manifest 2 more)")
+
+
+def test_phones_have_a_phone_error_rate(folder: Path, tmp_path: Path) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    for key in ("scores", "groups", "comparisons"):
+        results[key] = {"phones": results[key]["romanized"]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    _, markdown = write_report([tmp_path / "results.json"], tmp_path / "report")
+    text = markdown.read_text()
+    assert "PER % per language (phones" in text and "CER" not in text

@@ -38,7 +38,7 @@ class VoicedLanguage:
 
 def load_table() -> list[VoicedLanguage]:
     """Every language with an eSpeak NG voice, by ISO code."""
-    text = files("madg_speech.data_prep").joinpath("espeak_voices.json").read_text("utf-8")
+    text = files("madg_speech.text").joinpath("espeak_voices.json").read_text("utf-8")
     return [VoicedLanguage(**row) for row in json.loads(text)]
 
 

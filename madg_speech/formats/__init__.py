@@ -1,0 +1,1 @@
+"""Other people's files: adapters written for, and read from, AdapterHub, MMS and ONNX."""

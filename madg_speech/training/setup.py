@@ -1,0 +1,135 @@
+"""The parts of a run that depend on its objective: the model, its batches, its loss and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from madg_speech.backbones.base import Backbone
+from madg_speech.config import BestRqConfig, PretrainConfig
+from madg_speech.data.augment import Augmenter
+from madg_speech.data.collate import Collator
+from madg_speech.data.corpus import Corpus
+from madg_speech.data.masked import ContrastiveCollator, Masks, PredictionCollator
+from madg_speech.data.prefix_cache import PrefixCache
+from madg_speech.errors import CheckpointError
+from madg_speech.model import (
+    AdaptedEncoder,
+    AdaptedModel,
+    ModelConfig,
+    read_model_config,
+    read_weights,
+)
+from madg_speech.objectives.masked_prediction import MaskedPrediction, prediction_loss
+from madg_speech.objectives.scores import masked_scores
+from madg_speech.sources import build_source
+from madg_speech.text.vocabulary import Vocabulary
+from madg_speech.training.run import fill_views
+from madg_speech.training.trainer import CTC, PHONE_CTC, Objective
+from madg_speech.typologies import settle_permutation
+
+BEST_RQ = Objective(prediction_loss, masked_scores, "loss")
+
+
+def build_model(
+    config: PretrainConfig,
+    backbone: Backbone,
+    vocabulary: Vocabulary | None,
+    languages: Sequence[str],
+    scored: Sequence[str] = (),
+) -> AdaptedEncoder:
+    """The model to train on ``languages`` and score on others, with what ``init_from`` gives it.
+
+    Raises:
+        ConfigError, CheckpointError, BackboneError: parts that do not fit together.
+    """
+    settled = settle_permutation(config.source.typology, [*languages, *scored])
+    asked = config.source.model_copy(update={"typology": settled})
+    described = ModelConfig(
+        backbone=config.backbone,
+        hidden_size=backbone.hidden_size,
+        layers=len(backbone.layers),
+        source=asked,
+        objective=config.objective,
+        languages=tuple(languages),
+    )
+    source = build_source(asked, backbone.hidden_size, len(backbone.layers), languages)
+    model: AdaptedEncoder
+    if config.objective == "best-rq":
+        codes, size = config.best_rq.codes, config.best_rq.code_size
+        model = MaskedPrediction(backbone, source, described, codes, size)
+    elif config.objective == "contrastive":
+        from madg_speech.objectives.contrastive import Contrastive
+
+        model = Contrastive(backbone, source, described, config.contrastive)
+    else:
+        assert vocabulary is not None
+        model = AdaptedModel(backbone, source, vocabulary, described, config.training.mask_time)
+    if config.init_from:
+        start_from(model, Path(config.init_from))
+    return model
+
+
+def start_from(model: AdaptedEncoder, folder: Path) -> None:
+    """Take adapters from a checkpoint, and its head where the objective is the same.
+
+    A static source fills the static part of two-stage, or every row of per-language.
+
+    Raises:
+        CheckpointError: its source is neither of the same kind nor static under one of these.
+    """
+    before, own = read_model_config(folder), model.spec
+    kind, own_kind = before.source.kind, own.source.kind
+    state = read_weights(folder)
+    if before.objective != own.objective:
+        state = {name: value for name, value in state.items() if name.startswith("source.")}
+    if (kind, own_kind) == ("static", "two-stage"):
+        state = {name.replace("source.", "source.static."): value for name, value in state.items()}
+    elif (kind, own_kind) == ("static", "per-language"):
+        rows = len(own.languages)
+        state = {
+            name: value.expand(rows, *value.shape) if name.startswith("source.") else value
+            for name, value in state.items()
+        }
+    elif kind != own_kind:
+        raise CheckpointError(f"init_from: {folder} has a {kind} source, this run a {own_kind} one")
+    model.load_trainable_state(model.trainable_state() | state, str(folder))
+
+
+def build_objective(config: PretrainConfig) -> Objective:
+    """What the trainer minimises and scores by."""
+    if config.objective == "ctc":
+        return PHONE_CTC if config.vocabulary == "phones" else CTC
+    if config.objective == "best-rq":
+        return BEST_RQ
+    from madg_speech.objectives.contrastive import contrastive_loss
+
+    return Objective(contrastive_loss, masked_scores, "loss")
+
+
+def build_collator(
+    config: PretrainConfig, model: AdaptedEncoder, train: Corpus, cache: PrefixCache | None
+) -> Any:
+    """What makes batches of rows; augmented views of the cache are filled."""
+    training, front_end = config.training, model.backbone.front_end
+    if isinstance(model, MaskedPrediction):
+        return prediction_collator(model, config.best_rq, cache, training.seed)
+    if config.objective == "contrastive":
+        asked = config.contrastive
+        masks = Masks(asked.mask_share, asked.mask_span, training.seed)
+        return ContrastiveCollator(front_end, masks, asked.negatives)
+    return Collator(
+        front_end,
+        cache,
+        Augmenter(training.augment, training.seed) if training.augment.asked else None,
+        fill_views(model, train, training),
+    )
+
+
+def prediction_collator(
+    model: MaskedPrediction, asked: BestRqConfig, cache: PrefixCache | None, seed: int
+) -> PredictionCollator:
+    """Batches for BEST-RQ, with the model's own codes."""
+    masks = Masks(asked.mask_share, asked.mask_span, seed)
+    return PredictionCollator(model.backbone.front_end, model.quantizer(), masks, cache)

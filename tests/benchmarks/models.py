@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -33,26 +33,32 @@ BASE = {
 }
 
 
-def encoder(seconds: float) -> WhisperEncoder:
+def encoder(seconds: float, **sizes: int) -> WhisperEncoder:
     """transformers' encoder; its one window is ``seconds`` long, so it runs unchanged on them."""
     torch.manual_seed(0)
-    config = WhisperConfig(**BASE, max_source_positions=int(seconds * 50))
+    config = WhisperConfig(**BASE | sizes, max_source_positions=int(seconds * 50))
     return WhisperEncoder(config).eval().requires_grad_(False)
 
 
 def adapted(plain: WhisperEncoder, layers: tuple[int, ...], kind: str) -> AdaptedModel:
-    """Ours around an encoder: bottleneck 32, all tensors away from zero."""
+    """Ours around an encoder: bottleneck H/16, all tensors away from zero."""
+    given = plain.config
     ours = OurEncoder(
-        WhisperShape(
-            **BASE, num_mel_bins=80, max_source_positions=plain.config.max_source_positions
-        )
+        WhisperShape(**{field.name: getattr(given, field.name) for field in fields(WhisperShape)})
     )
     ours.load_state_dict(plain.state_dict())
     backbone = WhisperBackbone(ours, "whisper-base shape")
-    config = SourceConfig.model_validate({"kind": kind, "layers": layers, "bottleneck": 32})
-    source = build_source(config, backbone.hidden_size, len(backbone.layers), LANGUAGES)
+    hidden, count = backbone.hidden_size, len(backbone.layers)
+    config = SourceConfig.model_validate(
+        {"kind": kind, "layers": layers, "bottleneck": hidden // 16}
+    )
+    source = build_source(config, hidden, count, LANGUAGES)
     described = ModelConfig(
-        backbone=BackboneConfig(), hidden_size=512, layers=6, source=config, languages=LANGUAGES
+        backbone=BackboneConfig(),
+        hidden_size=hidden,
+        layers=count,
+        source=config,
+        languages=LANGUAGES,
     )
     model = AdaptedModel(backbone, source, Vocabulary.romanized(), described)
     for parameter in model.source.parameters():

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from madg_speech.cache import atomic_path
-from tests.benchmarks import forward, generate, log_mel, memory, mlm_step, step
+from tests.benchmarks import forward, generate, log_mel, memory, mlm_step, sizes, step
 from tests.benchmarks.measure import machine
 
 HEADER = """# Speed and memory
@@ -36,7 +36,7 @@ def main() -> None:
     ]
     lines += ["| what | measured | goal | | details |", "|---|---|---|---|---|"]
     print(lines[0])
-    for module in (forward, step, mlm_step, generate, memory, log_mel):
+    for module in (forward, step, mlm_step, sizes, generate, memory, log_mel):
         for result in module.measure(arguments.quick):
             lines.append(f"| {' | '.join(result.cells)} |")
             print(lines[-1], flush=True)

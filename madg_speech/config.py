@@ -354,6 +354,11 @@ def find_config(path: Path) -> Path:
     return packaged
 
 
+def objective_of(path: Path) -> str:
+    """The ``objective`` that a YAML file asks for, ``ctc`` where it is silent; ConfigError as below."""
+    return str(_read(path, ()).get("objective", "ctc"))
+
+
 def load_config(
     path: Path | str, model: type[Model], overrides: dict[str, Any] | None = None
 ) -> Model:

@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from madg_speech.data_prep import espeak_engine
 from madg_speech.errors import BackboneError
+from madg_speech.text import espeak_engine
 
 NOTEBOOK = Path(__file__).parent.parent / "docs" / "notebooks" / "espeak.ipynb"
 

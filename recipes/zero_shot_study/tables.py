@@ -190,8 +190,8 @@ def _languages(cells: Cells) -> Iterator[str]:
 def _rates_grid(cells: Cells) -> Iterator[str]:
     grid = [
         (arm, cells.cells["a", 0, arm])
-        for arm in ("static", "static-slow", "static-long", "static-long-fast", "two-stage",
-                    "two-stage-fast", "shuffled", "shuffled-fast")
+        for arm in ("static", "static-slow", "static-long", "static-long-slow", "two-stage",
+                    "two-stage-slow", "shuffled", "shuffled-slow")
         if ("a", 0, arm) in cells.cells
     ]  # fmt: skip
     if not grid:

@@ -98,7 +98,7 @@ def test_a_checkpoint_gives_the_same_weights(name: str, tiny_whisper: Path, tmp_
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    source = build(name).train()
+    source = build(name).eval()  # training drops whole vectors, at times all of them
     made = source(TRAINED)
     weights = [torch.randn(getattr(made, tensor).shape) for tensor in TENSORS]
     sum((getattr(made, t) * w).sum() for t, w in zip(TENSORS, weights, strict=True)).backward()

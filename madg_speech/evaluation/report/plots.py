@@ -98,7 +98,7 @@ def gain_plot(part: Part, system: str, baseline: str) -> str | None:
     far = max(distance for _, distance, _ in found)
     xs = _ticks(0.0, 1.05 * far)
     gains = [gain for _, _, gain in found]
-    ys = _ticks(min(0.0, *gains), max(0.0, *gains))
+    ys = _ticks(min(0.0, *gains), max(0.0, *gains)) if any(gains) else [-1.0, 0.0, 1.0]
     x_end, y_low, y_high = max(xs[-1], 1.05 * far), ys[0], ys[-1]
 
     def place(distance: float, gain: float) -> tuple[float, float]:

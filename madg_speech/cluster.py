@@ -8,27 +8,13 @@ transcript a second time writes the same. Started again, only what is missing is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from madg_speech.errors import ConfigError
+from madg_speech.processes import Outcome, files_per_task, transcribe_share
 from madg_speech.request import Request
-from madg_speech.transcript import Failure
-from madg_speech.worklist import write_transcript
 from madg_speech.writers import Format
-
-FILES_PER_TASK = 16  # at most: short files of like length share a batch
-TASKS_PER_WORKER = 4  # at least, where there are files enough: all are done at about the same time
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a file: ``error`` is empty if it was transcribed."""
-
-    source: Path
-    language: str
-    error: str
 
 
 def transcribe_on_ray(
@@ -73,7 +59,7 @@ def transcribe_on_ray(
         for source, paths in targets.items()
     ]
     given = {str(source.absolute()): source for source in targets}
-    per_task = max(1, min(FILES_PER_TASK, len(rows) // (most * TASKS_PER_WORKER)))
+    per_task = files_per_task(len(rows), most)
     done = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // per_task)).map_batches(
         _Worker,
         fn_constructor_args=(request,),
@@ -101,16 +87,12 @@ class _Worker:
             file: {Format(form): Path(path) for form, path in zip(forms, paths, strict=True)}
             for file, forms, paths in zip(files, batch["forms"], batch["paths"], strict=True)
         }
-        languages, errors = [], []
-        for result in self._loaded.run(files):
-            if isinstance(result, Failure):
-                languages.append("")
-                errors.append(str(result.error))
-                continue
-            write_transcript(result, targets[result.source])
-            languages.append(result.language)
-            errors.append("")
-        return {"source": list(map(str, files)), "language": languages, "error": errors}
+        done = transcribe_share(self._loaded, targets)
+        return {
+            "source": list(map(str, files)),
+            "language": [outcome.language for outcome in done],
+            "error": [outcome.error for outcome in done],
+        }
 
 
 def _absolute(paths: Mapping[Format, Path]) -> list[str]:

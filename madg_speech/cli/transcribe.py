@@ -107,6 +107,12 @@ def transcribe(
         Precision,
         typer.Option(help="int8: about twice as fast on CPUs, slightly less exact."),
     ] = "float32",
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Processes that share files and cores, about 1 GB each; needs -o DIR."
+        ),
+    ] = 1,
     ray: Annotated[
         bool,
         typer.Option("--ray", help="On a Ray cluster (RAY_ADDRESS), or all cores of this machine."),
@@ -170,14 +176,19 @@ def transcribe(
             raise ConfigError(
                 "--ray reads files and writes to a folder that all machines see: -o DIR"
             )
+        if jobs > 1 and (ray or folder is None or pipe):
+            raise ConfigError(
+                "--jobs reads files and writes to a folder (-o DIR), and goes without --ray"
+            )
         targets = work.targets(folder, form) if folder else {}
         done = [] if overwrite else [file for file, at in targets.items() if is_done(at)]
         files = [file for file in work.files if file not in done]
         if done:
             say(f"{len(done)} of {total} files done before: skipped (--overwrite does them again)")
         failed = [*work.missing]
-        if files and ray:
-            failed += _on_ray(request, {file: targets[file] for file in files}, stderr, quiet)
+        if files and (ray or jobs > 1):
+            shared = {file: targets[file] for file in files}
+            failed += _in_workers(request, shared, None if ray else jobs, stderr, quiet)
         elif files:
             loaded = request.load(say)
             length = partial(count_seconds, files, request.start, end)
@@ -196,19 +207,26 @@ def transcribe(
         report_failures(failed, total, stderr)
 
 
-def _on_ray(
+def _in_workers(
     request: Request,
     targets: Mapping[Path, Mapping[Format, Path]],
+    jobs: int | None,
     stderr: Console,
     quiet: bool,
 ) -> list[AudioError]:
-    """Transcribe on a cluster; what failed."""
+    """Transcribe in processes of this machine, or on a Ray cluster where ``jobs`` is None; what failed."""
     from madg_speech.cluster import transcribe_on_ray
+    from madg_speech.processes import transcribe_in_processes
 
     request.check()
     failed = []
+    outcomes = (
+        transcribe_in_processes(request, targets, jobs)
+        if jobs
+        else transcribe_on_ray(request, targets)
+    )
     with show_progress(partial(len, targets), stderr, hidden=quiet) as (advance, _):
-        for outcome in transcribe_on_ray(request, targets):
+        for outcome in outcomes:
             advance(1)
             if outcome.error:
                 failed.append(AudioError(outcome.error))

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from madg_speech.errors import ConfigError
-from madg_speech.processes import Outcome, files_per_task, transcribe_share
+from madg_speech.processes import Outcome, Targets, files_per_task, transcribe_share
 from madg_speech.request import Request
 from madg_speech.writers import Format
 
 
 def transcribe_on_ray(
     request: Request,
-    targets: Mapping[Path, Mapping[Format, Path]],
+    targets: Targets,
     workers: int | None = None,
 ) -> Iterator[Outcome]:
     """Transcribe files on the cluster that Ray is connected to, or on this machine's cores.

@@ -204,10 +204,22 @@ class AugmentConfig(Section):
         return self
 
 
-class OptimisationConfig(Section):
-    """What every kind of training has."""
+class DescentConfig(Section):
+    """AdamW and its schedule: what every kind of training has, that of tasks too."""
 
     steps: int = Field(2000, gt=0, description="Optimiser steps.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
+    warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    seed: int = Field(0, description="Batches, initialisation, dropout.")
+    eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
+
+
+class OptimisationConfig(DescentConfig):
+    """What every kind of training of sources has."""
+
     gradient_accumulation: int = Field(1, gt=0, description="Batches a step and process.")
     languages_per_batch: int | None = Field(
         None, gt=0, description="So many languages in a batch; any number when left out."
@@ -215,19 +227,12 @@ class OptimisationConfig(Section):
     smoothing: float = Field(
         0.5, ge=0, le=1, description="Exponent on a language's data: 1 as it comes, 0 all equal."
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Peak of AdamW's rate.")
-    warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
     generator_weight_decay: float | None = Field(
         None, ge=0, description="Of the generator's V and W; weight_decay when left out."
     )
-    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
-    seed: int = Field(0, description="Batches, initialisation, dropout.")
-    eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
     patience: int | None = Field(
         None, gt=0, description="Stop after so many dev scores without a better one."
     )
-    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
 
 
 class TrainingConfig(OptimisationConfig):

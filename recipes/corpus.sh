@@ -3,23 +3,15 @@
 # PATH is the corpus, a folder or an archive; all output goes to WORK (default: work/NAME).
 set -euo pipefail
 name=$1 corpus=$(realpath "$2") work=${3:-work/$1}
-recipe=$(realpath "$(dirname "$0")/../$name")
+recipe=$(realpath "$(dirname "$0")/$name")
 shift $(($# < 3 ? $# : 3))
 mkdir -p "$work"
 cd "$work"
 export MADG_CORPUS=$PWD/data
 madg-speech prepare "$name" "$corpus" -o data "$@"
-stage() { # a run folder that exists is gone on with
-  if [ -d "$1/checkpoint" ]; then
-    echo "$1 is finished" >&2
-  elif [ -d "$1" ]; then
-    madg-speech pretrain --config "$recipe/$2" --resume
-  else
-    madg-speech pretrain --config "$recipe/$2"
-  fi
-}
-stage static config.yaml
-stage two-stage two_stage.yaml
+source "$recipe/../stage.sh"
+stage static "$recipe/config.yaml"
+stage two-stage "$recipe/two_stage.yaml"
 heldout=data/test.jsonl
 [ -f "$heldout" ] || heldout=data/dev.jsonl
 madg-speech evaluate --checkpoint two-stage/checkpoint --checkpoint static/checkpoint \

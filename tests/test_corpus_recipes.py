@@ -48,6 +48,9 @@ def test_the_script_calls_existing_verbs_with_existing_options(tmp_path):
         "--langs",
         "swh",
     ]
+    configs = [Path(call[call.index("--config") + 1]) for call in calls[1:3]]
+    assert [path.name for path in configs] == ["config.yaml", "two_stage.yaml"]
+    assert all(path.is_file() for path in configs)
     for verb, *words in calls:
         assert verb in VERBS
         source = (RECIPES.parent / f"madg_speech/cli/{verb}.py").read_text()

@@ -80,7 +80,15 @@ def pretrain_text(
     assert model.head is not None
     trainer = TextTrainer(
         model,
-        training_arguments(training, run, device, False, dev is not None, MLM.metric),
+        training_arguments(
+            training,
+            run,
+            device,
+            False,
+            dev is not None,
+            MLM.metric,
+            training.gradient_accumulation,
+        ),
         batch_plan(training, training.pieces_per_batch, train),
         train,
         dev,

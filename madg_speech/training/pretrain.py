@@ -65,7 +65,13 @@ def pretrain(
     trainer = SpeechTrainer(
         model,
         training_arguments(
-            training, run, device, cache is not None, dev is not None, objective.metric
+            training,
+            run,
+            device,
+            cache is not None,
+            dev is not None,
+            objective.metric,
+            training.gradient_accumulation,
         ),
         batch_plan(training, train),
         train,

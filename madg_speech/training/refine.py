@@ -132,7 +132,9 @@ def refine(
     cache = fill_prefix_cache(model, [train, dev], training)
     trainer = SpeechTrainer(
         model,
-        training_arguments(training, run, device, cache is not None, dev=True, metric=metric),
+        training_arguments(
+            training, run, device, cache is not None, True, metric, training.gradient_accumulation
+        ),
         batch_plan(training, train),
         train,
         dev,

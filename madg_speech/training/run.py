@@ -21,7 +21,7 @@ from transformers import TrainingArguments
 
 from madg_speech.audio import Waveform
 from madg_speech.cache import atomic_path
-from madg_speech.config import OptimisationConfig, Section, TrainingConfig
+from madg_speech.config import DescentConfig, Section, TrainingConfig
 from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
@@ -196,12 +196,13 @@ def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
 
 
 def training_arguments(
-    training: OptimisationConfig,
+    training: DescentConfig,
     run: Path,
     device: str | None,
     cached: bool,
     dev: bool,
     metric: str = "cer",
+    gradient_accumulation: int = 1,
 ) -> TrainingArguments:
     """What the Trainer is told. Checkpoints are pruned and the best one loaded by SpeechTrainer."""
     scored: dict[str, Any] = {"eval_strategy": "no"}
@@ -215,7 +216,7 @@ def training_arguments(
     return TrainingArguments(
         output_dir=str(run),
         max_steps=training.steps,
-        gradient_accumulation_steps=training.gradient_accumulation,
+        gradient_accumulation_steps=gradient_accumulation,
         learning_rate=training.learning_rate,
         warmup_steps=training.warmup_steps,
         lr_scheduler_type="linear",

@@ -12,13 +12,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from accelerate import PartialState
 from pydantic import Field
-from transformers import TrainingArguments, set_seed
+from transformers import set_seed
 
-from madg_speech.config import BackboneConfig, Section
+from madg_speech.config import BackboneConfig, DescentConfig, Section
 from madg_speech.data.annotate import name_long
 from madg_speech.data.sentences import Split, find_split, read_split
 from madg_speech.data.turns import Turns
@@ -29,7 +28,7 @@ from madg_speech.tasks.labels import INVENTORIES, Task
 from madg_speech.tasks.model import TaskConfig, TaskModel
 from madg_speech.text_model import TextModel
 from madg_speech.training.progress import say
-from madg_speech.training.run import describe_run, open_run
+from madg_speech.training.run import describe_run, open_run, training_arguments
 from madg_speech.training.task_trainer import TaskTrainer, dev_scores
 
 CHECKPOINT = "checkpoint"
@@ -44,18 +43,11 @@ class TaskDataConfig(Section):
     dev_per_language: int = Field(100, gt=0, description="At most so many dev sentences of each.")
 
 
-class TaskTrainingConfig(Section):
-    """Optimisation."""
+class TaskTrainingConfig(DescentConfig):
+    """Optimisation of a task."""
 
-    steps: int = Field(2000, gt=0, description="Optimiser steps.")
     sentences_per_batch: int = Field(16, gt=0, description="All of one language.")
     learning_rate: float = Field(5e-4, gt=0, description="Peak of AdamW's rate.")
-    warmup_steps: int = Field(100, ge=0, description="Linear warm-up; linear decay follows.")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled decay.")
-    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
-    seed: int = Field(0, description="Batches, initialisation, dropout.")
-    eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
-    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
 
 
 class TaskRunConfig(Section):
@@ -124,7 +116,9 @@ def train_task(
     batches = training.steps * PartialState().num_processes
     trainer = TaskTrainer(
         model,
-        _arguments(training, run, device, bool(dev.sentences)),
+        training_arguments(
+            training, run, device, cached=True, dev=bool(dev.sentences), metric="error"
+        ),
         Turns([iso for _, iso in rows], batches, training.sentences_per_batch, training.seed),
         rows,
         dev.sentences,
@@ -191,35 +185,6 @@ def _part(split: Split) -> _Part:
         for s in sentences:
             digest.update(json.dumps([iso, s.words, s.tags, s.tree and s.tree.heads]).encode())
     return _Part(digest.hexdigest(), split.reasons())
-
-
-def _arguments(
-    training: TaskTrainingConfig, run: Path, device: str | None, dev: bool
-) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(run),
-        max_steps=training.steps,
-        learning_rate=training.learning_rate,
-        warmup_steps=training.warmup_steps,
-        lr_scheduler_type="linear",
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.clip,
-        seed=training.seed,
-        bf16=training.mixed_precision == "bf16",
-        fp16=training.mixed_precision == "fp16",
-        use_cpu=device == "cpu",
-        logging_steps=min(50, training.eval_every),
-        save_steps=training.eval_every,
-        eval_strategy="steps" if dev else "no",
-        eval_steps=training.eval_every if dev else None,
-        metric_for_best_model="error" if dev else None,
-        greater_is_better=False if dev else None,
-        report_to=["tensorboard"],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        accelerator_config={"even_batches": False, "dispatch_batches": False},
-    )
 
 
 def _card(model: TaskModel, config: TaskRunConfig, train: Split) -> str:

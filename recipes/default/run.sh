@@ -12,16 +12,7 @@ madg-speech prepare espeak -o "$MADG_ESPEAK" --text-dir "$MADG_TEXT" \
   --per-language 100 --test 12 --seed 0 \
   --exclude bel,chv,gla,ind,quz,tsn,tam,kat,chr,ckb
 
-stage() { # a run folder that exists is gone on with
-  local run=$1 config=$2
-  if [[ -d $run/checkpoint ]]; then
-    echo "$run is finished" >&2
-  elif [[ -d $run ]]; then
-    madg-speech pretrain --config "$config" --resume
-  else
-    madg-speech pretrain --config "$config"
-  fi
-}
+source "$(dirname "$0")/../stage.sh"
 stage runs/default-static recipes/default/static.yaml
 stage runs/default recipes/default/two_stage.yaml
 

@@ -10,14 +10,8 @@ export MADG_TEXT
 shift $(($# < 1 ? $# : 1))
 mkdir -p "$work"
 cd "$work"
+source "$recipe/../stage.sh"
 [ $# -gt 0 ] || set -- static two_stage shuffled
 for name in "$@"; do
-  run=${name//_/-}
-  if [ -d "$run/checkpoint" ]; then
-    echo "$run is finished" >&2
-  elif [ -d "$run" ]; then
-    madg-speech pretrain --config "$recipe/$name.yaml" --resume
-  else
-    madg-speech pretrain --config "$recipe/$name.yaml"
-  fi
+  stage "${name//_/-}" "$recipe/$name.yaml"
 done

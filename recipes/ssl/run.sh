@@ -5,19 +5,10 @@
 set -euo pipefail
 : "${MADG_DATA:?folder with speech/<iso>/train.jsonl}"
 
-cell() { # a run folder that exists is gone on with
-  local run=$1 config=$2
-  if [[ -d $run/checkpoint ]]; then
-    echo "$run is finished" >&2
-  elif [[ -d $run ]]; then
-    madg-speech pretrain --config "$config" --resume
-  else
-    madg-speech pretrain --config "$config"
-  fi
-}
-cell runs/ssl-best-rq recipes/ssl/best_rq.yaml
-cell runs/ssl-ctc recipes/ssl/ctc.yaml
-cell runs/ssl-ctc-from-best-rq recipes/ssl/ctc_from_best_rq.yaml
+source "$(dirname "$0")/../stage.sh"
+stage runs/ssl-best-rq recipes/ssl/best_rq.yaml
+stage runs/ssl-ctc recipes/ssl/ctc.yaml
+stage runs/ssl-ctc-from-best-rq recipes/ssl/ctc_from_best_rq.yaml
 
 tests=()
 for manifest in "$MADG_DATA"/speech/{mal,yor,ell,swh,spa,ita,fra,deu,nld,rus,ukr,bul,ces,ron,cat}/test.jsonl; do

@@ -138,21 +138,18 @@ def count_errors(
         config.training.cache_limit_gb,
     )
     fold = json.loads((folder / "fold.json").read_text())["sets"][name]
-    counted: dict[str, dict[str, list[list[int]]]] = {}
-    for swap, adapter_for in swaps_of(model, name).items():
-        counted[swap] = {}
-        for language, entry in fold.items():
-            rows = entry["ids"]
-            states = [torch.from_numpy(cache[hashes[r]].astype(np.float32)) for r in rows]
+    swaps = swaps_of(model, name)
+    counted: dict[str, dict[str, list[list[int]]]] = {swap: {} for swap in swaps}
+    for language, entry in fold.items():
+        rows = entry["ids"]
+        states = [torch.from_numpy(cache[hashes[r]].astype(np.float32)) for r in rows]
+        lengths = torch.tensor(list(map(len, states)), device=model.device)
+        hidden = pad_sequence(states, batch_first=True).to(model.device)
+        meant = [romanized(utterances[row_id]) for row_id in rows]
+        for swap, adapter_for in swaps.items():
             spoken = [None if swap == "none" else language] * len(rows)
-            output = model(
-                torch.tensor(list(map(len, states)), device=model.device),
-                spoken,
-                hidden=pad_sequence(states, batch_first=True).to(model.device),
-                adapter=adapter_for(language),
-            )
+            output = model(lengths, spoken, hidden=hidden, adapter=adapter_for(language))
             said = greedy_decode(output["logits"], output["lengths"], model.vocabulary)
-            meant = [romanized(utterances[row_id]) for row_id in rows]
             counted[swap][language] = [
                 [count.errors for count in character_errors(meant, said)],
                 [count.errors for count in word_errors(meant, said)],

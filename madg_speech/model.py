@@ -75,11 +75,14 @@ class AdaptedEncoder(nn.Module):
         device: torch.device = next(self.backbone.parameters()).device
         return device
 
-    def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frozen layers below the first adapter: hidden [B, T, H] and lengths along T."""
+    def prefix(
+        self, inputs: Tensor, lengths: Tensor, stop: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Frozen layers below ``stop`` (None: the first adapter): hidden [B, T, H], lengths along T."""
+        stop = self.prefix_layers if stop is None else stop
         with torch.no_grad():
             hidden, frames = self.backbone.embed(inputs, lengths)
-            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
+            return self.backbone.run_layers(hidden, frames, stop=stop), frames
 
     def adapted_layers(
         self,

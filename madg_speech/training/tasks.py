@@ -137,7 +137,13 @@ def train_task(
         training_arguments(
             training, run, device, cached=True, dev=bool(dev.sentences), metric="error"
         ),
-        Turns([iso for _, iso in rows], batches, training.sentences_per_batch, training.seed),
+        Turns(
+            [iso for _, iso in rows],
+            [len(sentence.words) for sentence, _ in rows],
+            batches,
+            training.sentences_per_batch,
+            training.seed,
+        ),
         rows,
         dev.sentences,
         condition,

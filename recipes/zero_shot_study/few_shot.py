@@ -84,6 +84,7 @@ def run_cell(
         tune=how.get("tune", "adapter"),
         start=how["start"],
         steps=plan["steps"][minutes],
+        mixed_precision=plan["mixed_precision"],
         seed=seed,
     )
     folder = refined_in / cell

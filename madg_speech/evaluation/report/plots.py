@@ -125,9 +125,9 @@ def gain_plot(part: Part, system: str, baseline: str) -> str | None:
                 f'<text class="code" x="{label[0]:.1f}" y="{label[1]:.1f}">{language}</text>'
             )
     title = escape(f"Gain of {system} over {baseline} against typological distance")
+    view = f"0 0 {_BOX.width:.0f} {_BOX.height:.0f}"
     return (
-        f'<svg class="gain" viewBox="0 0 {_BOX.width:.0f} {_BOX.height:.0f}" role="img" aria-label="{title}">'
-        f"{''.join(drawn)}</svg>"
+        f'<svg class="gain" viewBox="{view}" role="img" aria-label="{title}">{"".join(drawn)}</svg>'
     )
 
 

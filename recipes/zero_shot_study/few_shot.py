@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with speech/<iso>/")
     parser.add_argument("--work", type=Path, required=True, help="where run.py put its cells")
     parser.add_argument("--fold", help="only this fold")
-    parser.add_argument("--minutes", type=int, help="only this size")
+    parser.add_argument("--minutes", type=float, help="only this size")
     parser.add_argument("--start", help="only this start")
     parser.add_argument("--device", help="cpu, cuda ...; the best there is when left out")
     asked = parser.parse_args()
@@ -59,7 +59,7 @@ def run_cell(
     fold: str,
     seed: int,
     language: str,
-    minutes: int,
+    minutes: float,
     start: str,
     asked: argparse.Namespace,
 ) -> None:
@@ -109,7 +109,7 @@ def run_cell(
     print(f"== {cell}: {description['seconds']} s, dev {description['dev_cer']}", flush=True)
 
 
-def write_minutes(data: Path, fold: Path, language: str, minutes: int, manifest: Path) -> None:
+def write_minutes(data: Path, fold: Path, language: str, minutes: float, manifest: Path) -> None:
     """Write the first utterances of one random order that fill so many minutes.
 
     So 1 minute is part of 5, and 5 of 20. No recording of the fold's test set is among them, and no

@@ -42,16 +42,11 @@ def gain_section(cells: Cells) -> Iterator[str]:
     for name, label in labels.items():
         points = {code: (known[name][code], gains[code]) for code in gains}
         title = f"Gain of two-stage over static against {label}"
-        groups = {code: "gain" if gains[code] > 0 else "loss" for code in gains}
         yield plot(
             f"gain-{name}",
-            scatter(points, groups, label, "points of CER gained", title),
+            scatter(points, clades, label, "points of CER gained", title),
             title + ".",
         )
-    yield "Clades: " + "; ".join(
-        f"{clade}: {' '.join(sorted(n for n in clades if clades[n] == clade))}"
-        for clade in sorted(set(clades.values()))
-    )
     yield ""
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import cycle
 
-from madg_speech.evaluation.report.frame import Frame, short, ticks
+from madg_speech.evaluation.report.frame import Frame, ticks
 
-BLUE, ORANGE, GREEN, GREY = "#0b5cad", "#c2410c", "#15803d", "#6b7280"
-COLOURS = (BLUE, ORANGE, GREEN, GREY)
-_BOX = Frame(width=420.0, height=300.0, left=56.0, right=406.0, top=18.0, bottom=244.0)
+BLUE, ORANGE = "#0b5cad", "#c2410c"
+# told apart by people of any colour vision (Okabe and Ito 2008)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#6b7280")
+_BOX = Frame(width=420.0, height=340.0, left=56.0, right=406.0, top=18.0, bottom=244.0)
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Axes:
             at = self.place(self.xs[0], y)[1]
             colour = "#374151" if abs(y) < 1e-9 else "#e5e7eb"
             lines.append(f'<path stroke="{colour}" d="M{_BOX.left} {at:.1f}H{_BOX.right}"/>')
-            lines.append(_text(_BOX.left - 6, at + 4, short(y), "end"))
-        named = x_names or {x: short(x) for x in self.xs}
+            lines.append(_text(_BOX.left - 6, at + 4, f"{y:g}", "end"))
+        named = x_names or {x: f"{x:g}" for x in self.xs}
         for x, name in named.items():
             lines.append(_text(self.place(x, self.ys[0])[0], _BOX.bottom + 17, name, "middle"))
         middle = (_BOX.left + _BOX.right) / 2
@@ -68,16 +70,16 @@ def scatter(
     y_label: str,
     title: str,
 ) -> str:
-    """A mark and a code for each language, coloured by its group (four colours at most)."""
-    values = [y for _, y in points.values()]
+    """A mark and a code for each language, coloured by its group."""
+    across, values = ([point[i] for point in points.values()] for i in (0, 1))
     axes = Axes(
-        ticks(0.0, 1.05 * max(x for x, _ in points.values())),
+        ticks(min(across), max(across)) if len(set(across)) > 1 else [0.0, 2 * across[0] or 1.0],
         ticks(min(0.0, *values), max(0.0, *values)),
         x_label,
         y_label,
     )
     names = sorted(set(groups.values()))
-    colour = {name: COLOURS[min(i, len(COLOURS) - 1)] for i, name in enumerate(names)}
+    colour = dict(zip(names, cycle(COLOURS), strict=False))
     drawn = [axes.draw()]
     spots = {name: axes.place(*point) for name, point in points.items()}
     for name, (x, y) in spots.items():
@@ -103,8 +105,8 @@ def curves(
     axes = Axes(
         [-0.3, len(sizes) - 0.7], ticks(min(0.95 * min(values), 0.3), max(values)), x_label, y_label
     )
-    drawn = [axes.draw({float(i): short(x) for i, x in enumerate(sizes)})]
-    colour = dict(zip(series, COLOURS, strict=False))
+    drawn = [axes.draw({float(i): f"{x:g}" for i, x in enumerate(sizes)})]
+    colour = dict(zip(series, cycle(COLOURS), strict=False))
     for name, points in series.items():
         spots = [axes.place(sizes.index(x), y) for x, y in sorted(points.items())]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in spots)
@@ -128,7 +130,7 @@ def bars(rows: Sequence[Bar], conditions: tuple[str, str], title: str) -> str:
     drawn = []
     for x in xs:
         drawn.append(f'<path stroke="#e5e7eb" d="M{at(x):.1f} {top - 4}V{bottom}"/>')
-        drawn.append(_text(at(x), bottom + 17, short(x), "middle"))
+        drawn.append(_text(at(x), bottom + 17, f"{x:g}", "middle"))
     for number, bar in enumerate(rows):
         y = top + row * number
         drawn.append(_text(left - 8, y + 22, bar.label, "end"))
@@ -153,12 +155,16 @@ def _pairs(bar: Bar) -> list[tuple[float, tuple[float, float] | None]]:
     return list(zip(bar.values, bar.intervals, strict=True))
 
 
-def _legend(colours: Mapping[str, str], x: float = _BOX.left + 4, y: float = 12.0) -> str:
-    parts = []
+def _legend(colours: Mapping[str, str], left: float = 20.0, y: float = _BOX.bottom + 62) -> str:
+    """Squares and names, in as many lines as they need."""
+    parts, x = [], left
     for name, colour in colours.items():
-        parts.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
+        wide = 26 + 7 * len(name)
+        if x > left and x + wide > left + 400:
+            x, y = left, y + 17
+        parts.append(f'<rect x="{x:.1f}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
         parts.append(_text(x + 14, y, name))
-        x += 26 + 6.4 * len(name)
+        x += wide
     return "".join(parts)
 
 

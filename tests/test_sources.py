@@ -202,7 +202,7 @@ def test_interpolation_goes_part_of_the_way_to_a_near_relative() -> None:
     own = vectors["zul"] - torch.stack(list(vectors.values())).mean(0)
     steps: dict[str, list[float]] = {}
     for _ in range(60):
-        moved = source.embedding(["zul"])[0] - own
+        moved = source.embedding(["zul"])[0].detach() - own
         for name in trained[1:]:
             way = vectors[name] - vectors["zul"]
             share = float(moved @ way / (way @ way))

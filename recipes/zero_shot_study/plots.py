@@ -73,8 +73,8 @@ def scatter(
     """A mark and a code for each language, coloured by its group."""
     across, values = ([point[i] for point in points.values()] for i in (0, 1))
     axes = Axes(
-        ticks(min(across), max(across)) if len(set(across)) > 1 else [0.0, 2 * across[0] or 1.0],
-        ticks(min(0.0, *values), max(0.0, *values)),
+        _enclosing(min(across), max(across)),
+        _enclosing(min(0.0, *values), max(0.0, *values)),
         x_label,
         y_label,
     )
@@ -102,9 +102,7 @@ def curves(
     """One line a name over evenly spaced x (sizes that grow by factors)."""
     sizes = sorted({x for points in series.values() for x in points})
     values = [y for points in series.values() for y in points.values()]
-    axes = Axes(
-        [-0.3, len(sizes) - 0.7], ticks(min(0.95 * min(values), 0.3), max(values)), x_label, y_label
-    )
+    axes = Axes([-0.3, len(sizes) - 0.7], _enclosing(min(values), max(values)), x_label, y_label)
     drawn = [axes.draw({float(i): f"{x:g}" for i, x in enumerate(sizes)})]
     colour = dict(zip(series, cycle(COLOURS), strict=False))
     for name, points in series.items():
@@ -149,6 +147,11 @@ def bars(rows: Sequence[Bar], conditions: tuple[str, str], title: str) -> str:
     drawn.append(_text((left + right) / 2, bottom + 36, "character error rate", "middle"))
     legend = _legend(dict(zip(conditions, (ORANGE, BLUE), strict=True)), left, 14)
     return _picture(right + 20, bottom + 46, [*drawn, legend], title)
+
+
+def _enclosing(low: float, high: float) -> list[float]:
+    found = ticks(low, high)
+    return found if len(found) > 1 else [low - 1, low, low + 1]
 
 
 def _pairs(bar: Bar) -> list[tuple[float, tuple[float, float] | None]]:

@@ -87,6 +87,11 @@ class TypologyConfig(Section):
     permutation: dict[str, str] | None = Field(
         None, description="Whose vector each language gets; drawn and stored by pretrain."
     )
+    reference: tuple[str, ...] = Field(
+        (),
+        description="Languages that vectors are centred on and scaled by, the training languages when "
+        "left out; a joint run stores those of both media.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -376,7 +381,8 @@ def load_config(
 ) -> Model:
     """Read a YAML file; ``inherit: other.yaml`` (relative to it) supplies what it leaves out.
 
-    ``inherit: [a.yaml, b.yaml]``: where both say something, the later one counts.
+    ``inherit: [a.yaml, b.yaml]``: where both say something, the later one counts. A section may
+    inherit a whole file too: ``speech: {inherit: speech.yaml, training: {...}}``.
 
     Raises:
         ConfigError: names the file, the key, and the nearest valid key or what was expected.
@@ -407,11 +413,21 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level")
-    parents = values.pop("inherit", None) or []
+    return _inherited(values, path, (*above, path.resolve()))
+
+
+def _inherited(values: dict[str, Any], path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """``values`` of ``path`` over what their ``inherit`` names, and so in each section."""
+    own = {
+        key: _inherited(value, path, above) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if key != "inherit"
+    }
+    parents = values.get("inherit") or []
     merged: dict[str, Any] = {}
     for parent in [parents] if isinstance(parents, str) else parents:
-        merged = _merge(merged, _read(path.parent / str(parent), (*above, path.resolve())))
-    return _merge(merged, values)
+        merged = _merge(merged, _read(path.parent / str(parent), above))
+    return _merge(merged, own)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

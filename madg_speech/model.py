@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocab.json", "README.md"
+Medium = Literal["speech", "text"]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 
@@ -289,7 +290,7 @@ class AdaptedModel(AdaptedEncoder):
         """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
 
         Args:
-            folder: or ``default``, or a hub id: :func:`checkpoint_folder`.
+            folder: that of a joint run too; or ``default``, or a hub id: :func:`checkpoint_folder`.
             backbone: in place of the one that the checkpoint names.
 
         Raises:
@@ -315,6 +316,12 @@ class AdaptedModel(AdaptedEncoder):
         return model.eval()
 
 
+def part_of(folder: Path, medium: Medium) -> Path:
+    """Where the model of ``medium`` lies in a joint checkpoint; any other checkpoint as it is."""
+    inner = folder / medium
+    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).is_file() else folder
+
+
 def load_encoder(config: ModelConfig, folder: Path, backbone: str | None = None) -> Backbone:
     """The backbone of the checkpoint in ``folder``, or ``backbone`` in its place.
 
@@ -338,7 +345,7 @@ def check_shape(config: ModelConfig, encoder: Encoder, folder: Path, name: str) 
 
 
 def checkpoint_folder(name: Path | str) -> Path:
-    """The folder of a checkpoint: ``default`` is the one that the package carries.
+    """The folder of a model of speech: ``default`` is the one that the package carries.
 
     ``user/name``, where there is no such folder, is a repository on the Hugging Face hub; what is
     fetched lies in the hub's own cache.
@@ -348,7 +355,7 @@ def checkpoint_folder(name: Path | str) -> Path:
     """
     if str(name) != "default":
         is_hub_id = isinstance(name, str) and HUB_ID.fullmatch(name) and not Path(name).exists()
-        return _from_hub(str(name)) if is_hub_id else Path(name)
+        return _from_hub(str(name)) if is_hub_id else part_of(Path(name), "speech")
     if not (DEFAULT / CONFIG).is_file():
         raise CheckpointError(
             "this build of madg-speech carries no default checkpoint: train one with `madg-speech "

@@ -20,6 +20,7 @@ from madg_speech.model import (
     AdaptedEncoder,
     ModelConfig,
     check_shape,
+    part_of,
     read_model_config,
     read_weights,
 )
@@ -193,14 +194,18 @@ class TextModel(AdaptedEncoder):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> TextModel:
-        """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
+        """Load a checkpoint (or the text part of a joint one) and the backbone that it names.
+
+        Args:
+            folder: of the checkpoint.
+            backbone: folder or hub id, in place of the one that the checkpoint names.
 
         Raises:
             CheckpointError: a file is missing or broken, it is a model of speech, or the backbone
                 has another shape.
             BackboneError: the backbone cannot be found.
         """
-        folder = Path(folder)
+        folder = part_of(Path(folder), "text")
         config = read_model_config(folder)
         if config.objective != "mlm":
             raise CheckpointError(

@@ -164,6 +164,8 @@ def checkpoint_hash(folder: Path) -> str:
 
 
 def _label(folder: Path) -> str:
-    """The folder's name, or its parent's where it is the ``checkpoint`` of a run."""
+    """The folder's name, or that of the run whose ``checkpoint`` (or speech part of it) it is."""
     resolved = folder.resolve()
+    if resolved.parts[-2:] == ("checkpoint", "speech"):
+        resolved = resolved.parent
     return resolved.parent.name if resolved.name == "checkpoint" else resolved.name

@@ -33,18 +33,13 @@ from madg_speech.training.shared_typology import take_typology
 from madg_speech.training.trainer import Objective, SpeechTrainer
 from madg_speech.typologies import settle_permutation
 
-MLM = Objective(mlm_loss, mlm_scores, "loss")
+
+def _pieces(inputs: dict[str, Any], collator: Any) -> torch.Tensor:
+    pieces: torch.Tensor = inputs["lengths"].sum()
+    return pieces
 
 
-class TextTrainer(SpeechTrainer):
-    """The trainer, counting pieces."""
-
-    pace = "pieces_per_second"
-
-    def amount(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """Pieces in a batch."""
-        pieces: torch.Tensor = inputs["lengths"].sum()
-        return pieces
+MLM = Objective(mlm_loss, mlm_scores, "loss", _pieces, "pieces_per_second")
 
 
 def pretrain_text(
@@ -68,34 +63,13 @@ def pretrain_text(
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
-    named = config.backbone
-    backbone = load_text_backbone(named.name, named.revision, named.layers)
-    mask = backbone.tokenizer.mask  # before minutes of reading
-    files = find_manifests(config.data.text, data_root)
-    train, dev = load_texts(files, config.data, backbone.tokenizer, say)
-    say(f"train: {train.summary()}")
-    if dev:
-        say(f"dev: {dev.summary()}")
+    backbone, train, dev = read_texts(config, data_root)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     scored = dev.languages if dev else []
     model = build_model(config, backbone, corpora, scored)
     describe_run(run, config, corpora)
-    assert model.head is not None
     plan = batch_plan(training, training.pieces_per_batch, train)
-    collator = MaskedTextCollator(
-        model.head.tokens.numpy(force=True),
-        mask,
-        backbone.tokenizer.pad,
-        training.mask_share,
-        # Views do not depend on the run's seed: runs with several seeds share them.
-        0 if training.cached_views else training.seed,
-        training.cached_views,
-    )
-    if training.cached_views and model.prefix_layers:
-        cache_views(
-            model, collator, training.cached_views, plan, train, dev, training.cache_limit_gb
-        )
-    trainer = TextTrainer(
+    trainer = SpeechTrainer(
         model,
         training_arguments(
             training,
@@ -109,7 +83,7 @@ def pretrain_text(
         plan,
         train,
         dev,
-        collator,
+        build_collator(config, model, plan, train, dev),
         {name: training_group(name, train.languages) for name in scored},
         training.patience,
         training.generator_weight_decay,
@@ -124,6 +98,47 @@ def pretrain_text(
             finished, text_card(model.spec, config, train, scores, trainer.groups)
         )
     return finished
+
+
+def read_texts(
+    config: MlmConfig, data_root: Path
+) -> tuple[TextBackbone, TextCorpus, TextCorpus | None]:
+    """The backbone, and the texts to train on and to score as pieces of its tokenizer."""
+    named = config.backbone
+    backbone = load_text_backbone(named.name, named.revision, named.layers)
+    _ = backbone.tokenizer.mask  # raises, if at all, before minutes of reading
+    files = find_manifests(config.data.text, data_root)
+    train, dev = load_texts(files, config.data, backbone.tokenizer, say)
+    say(f"train: {train.summary()}")
+    if dev:
+        say(f"dev: {dev.summary()}")
+    return backbone, train, dev
+
+
+def build_collator(
+    config: MlmConfig,
+    model: TextModel,
+    plan: BatchPlan,
+    train: TextCorpus,
+    dev: TextCorpus | None,
+) -> MaskedTextCollator:
+    """What makes batches of rows; views to be cached are filled."""
+    assert model.head is not None
+    training, tokenizer = config.training, model.backbone.tokenizer
+    collator = MaskedTextCollator(
+        model.head.tokens.numpy(force=True),
+        tokenizer.mask,
+        tokenizer.pad,
+        training.mask_share,
+        # Views do not depend on the run's seed: runs with several seeds share them.
+        0 if training.cached_views else training.seed,
+        training.cached_views,
+    )
+    if training.cached_views and model.prefix_layers:
+        cache_views(
+            model, collator, training.cached_views, plan, train, dev, training.cache_limit_gb
+        )
+    return collator
 
 
 def batch_plan(training: OptimisationConfig, pieces: int, corpus: TextCorpus) -> BatchPlan:

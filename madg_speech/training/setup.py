@@ -18,6 +18,7 @@ from madg_speech.model import (
     AdaptedEncoder,
     AdaptedModel,
     ModelConfig,
+    part_of,
     read_model_config,
     read_weights,
 )
@@ -78,11 +79,13 @@ def build_model(
 def start_from(model: AdaptedEncoder, folder: Path) -> None:
     """Take adapters from a checkpoint, and its head where the objective is the same.
 
-    A static source fills the static part of two-stage, or every row of per-language.
+    A static source fills the static part of two-stage, or every row of per-language. Of a joint
+    checkpoint it is the part of the model's own medium.
 
     Raises:
         CheckpointError: its source is neither of the same kind nor static under one of these.
     """
+    folder = part_of(folder, "text" if model.spec.objective == "mlm" else "speech")
     before, own = read_model_config(folder), model.spec
     kind, own_kind = before.source.kind, own.source.kind
     state = read_weights(folder)

@@ -73,6 +73,7 @@ class RefineConfig(Section):
     best_rq: BestRqConfig = BestRqConfig()
     steps: int = Field(300, gt=0, description="Most optimiser steps; dev CER may stop it earlier.")
     learning_rate: float | None = Field(None, gt=0, description="Peak rate.")
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="As in training.")
     seed: int = Field(0, description="Batches, masks, random start.")
 
 
@@ -211,6 +212,7 @@ def training_config(config: RefineConfig) -> TrainingConfig:
         warmup_steps=min(10, config.steps // 10),
         eval_every=min(25, config.steps),
         patience=6,
+        mixed_precision=config.mixed_precision,
         seed=config.seed,
     )
 

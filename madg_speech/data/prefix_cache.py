@@ -91,7 +91,8 @@ class PrefixCache(StateStore):
 
     def frames(self, seconds: float) -> int:
         """Encoder frames of an utterance."""
-        return self._frames(round(seconds * SAMPLE_RATE))
+        count: int = self._frames(round(seconds * SAMPLE_RATE))
+        return count
 
 
 def _key(model: AdaptedEncoder) -> str:

@@ -79,6 +79,7 @@ class PrefixCache:
         with FileLock(self.folder / "lock"):
             self._read_index()
             missing = sorted((h for h in audio if h not in self.index), key=lambda h: seconds[h])
+            padded = {h: _padded_seconds(model, seconds[h]) for h in missing}
             if not missing:
                 return
             self.check_size(model, (seconds[h] for h in missing), limit_gb)
@@ -91,7 +92,7 @@ class PrefixCache:
                 bar = progress.add_task(f"frozen layers of {hours:.1f} h", total=hours)
                 with self.states.open("ab") as out, self._index_file.open("a") as index:
                     out.truncate(self._used * self.width * 2)
-                    for batch in _batches(missing, seconds, seconds_per_batch):
+                    for batch in _batches(missing, padded, seconds_per_batch):
                         self._compute(model, batch, audio, features, out, index, broken)
                         progress.advance(bar, sum(seconds[h] for h in batch) / 3600)
             self._map = None
@@ -178,6 +179,13 @@ def _key(model: AdaptedEncoder) -> str:
     )
     name = Path(model.backbone.name).name
     return f"{name}-below-{model.prefix_layers}-{digest.hexdigest()}"
+
+
+def _padded_seconds(model: AdaptedEncoder, seconds: float) -> float:
+    """What an utterance takes up alone: a front end may pad it to a full window."""
+    front_end = model.backbone.front_end
+    frames: int = front_end.frames(round(seconds * SAMPLE_RATE))
+    return frames / front_end.frame_rate
 
 
 def _batches(

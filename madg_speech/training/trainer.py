@@ -160,8 +160,11 @@ class SpeechTrainer(Trainer):
         return metrics
 
     def amount(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """Seconds of audio in a batch."""
+        """Seconds of audio in a batch, silence up to a full window not counted."""
         front_end = self.data_collator.front_end
+        if "spoken" in inputs:
+            spoken: torch.Tensor = inputs["spoken"].sum() / front_end.frame_rate
+            return spoken
         rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
         seconds: torch.Tensor = inputs["lengths"].sum() / rate
         return seconds

@@ -58,9 +58,8 @@ class AdaptedEncoder(nn.Module):
 
     backbone: Any  # an Encoder; each kind of model says which
     vocabulary: Vocabulary | None = None
-    frozen: ClassVar[tuple[str, ...]] = (
-        "backbone.",
-    )  # beginnings of names that no checkpoint holds
+    # How the names of tensors begin that are frozen, and in no checkpoint.
+    kept_out: ClassVar[tuple[str, ...]] = ("backbone.",)
 
     def __init__(self, backbone: Encoder, source: Any, config: ModelConfig):
         super().__init__()
@@ -121,7 +120,7 @@ class AdaptedEncoder(nn.Module):
     def trainable_state(self) -> dict[str, Tensor]:
         """Everything but what is frozen: the source, and the head of the objective."""
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith(self.frozen)}
+        return {name: value for name, value in state.items() if not name.startswith(self.kept_out)}
 
     def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
         """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""

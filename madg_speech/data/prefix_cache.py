@@ -184,8 +184,8 @@ def _key(model: AdaptedEncoder) -> str:
 def _padded_seconds(model: AdaptedEncoder, seconds: float) -> float:
     """What an utterance takes up alone: a front end may pad it to a full window."""
     front_end = model.backbone.front_end
-    frames: int = front_end.frames(round(seconds * SAMPLE_RATE))
-    return frames / front_end.frame_rate
+    padded: float = front_end.frames(round(seconds * SAMPLE_RATE)) / front_end.frame_rate
+    return padded
 
 
 def _batches(

@@ -69,6 +69,9 @@ class WhisperTokens:
                 f"{folder / GENERATION} names no languages (lang_to_id): the decoder of a multilingual "
                 "Whisper is needed"
             )
+        # Where there is none, transformers makes an empty one.
+        if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
+            raise BackboneError(f"{folder} has no tokenizer: it lacks tokenizer.json")
         settings = json.loads((folder / GENERATION).read_text(encoding="utf-8"))
         try:
             return cls(
@@ -83,9 +86,6 @@ class WhisperTokens:
             )
         except KeyError as missing:
             raise BackboneError(f"{folder / GENERATION} does not say {missing}") from None
-        except (OSError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise BackboneError(f"{folder} has no tokenizer of Whisper's: {reason}") from None
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Seq2Seq(AdaptedEncoder):
     """
 
     backbone: WhisperBackbone
-    frozen = ("backbone.", "decoder.")
+    kept_out = ("backbone.", "decoder.")
 
     def __init__(
         self, backbone: Backbone, source: Any, config: ModelConfig, mask_time: float = 0.0
@@ -61,7 +61,7 @@ class Seq2Seq(AdaptedEncoder):
         self.decoder = WhisperTextDecoder.of_backbone(
             backbone, config.backbone.revision, asked.temperature
         )
-        self.front_end = PaddedLogMel(backbone.front_end.bins, self.backbone.max_frames)
+        self.front_end = PaddedLogMel(self.backbone.front_end.bins, self.backbone.max_frames)
         self.backbone.front_end = self.front_end
         self.mask_time = mask_time
 

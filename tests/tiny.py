@@ -96,7 +96,11 @@ def whole_whisper_folder(folder: Path, **changes: object) -> Path:
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in special}
     ends = {f"{name}_token_id": ids["<|endoftext|>"] for name in ("pad", "bos", "eos")}
     named = ends | {"decoder_start_token_id": ids["<|startoftranscript|>"]}
-    small: dict[str, object] = {"max_source_positions": 100, "max_target_positions": 32, "init_std": 0.3}
+    small: dict[str, object] = {
+        "max_source_positions": 100,
+        "max_target_positions": 32,
+        "init_std": 0.3,
+    }
     small["vocab_size"] = len(tokenizer)
     torch.manual_seed(0)
     model = WhisperForConditionalGeneration(whisper_config(**(small | named | changes)))

@@ -214,7 +214,7 @@ class DescentConfig(Section):
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     seed: int = Field(0, description="Batches, initialisation, dropout.")
     eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
-    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="Where a GPU has it.")
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="bf16 also on CPUs.")
 
 
 class OptimisationConfig(DescentConfig):

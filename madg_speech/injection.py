@@ -58,14 +58,12 @@ class Injection:
     def _hook(self, number: int, place: Placement) -> Any:
         # A function per layer binds its own number; a lambda over the loop would bind the last one.
         def add(module: nn.Module, inputs: Any, output: Tensor | tuple[Tensor, ...]) -> Any:
-            stack = self._at(number)
-            if not stack:
-                return output
-            hidden = output[0] if isinstance(output, tuple) else output
-            for active in stack:
-                hidden = bottleneck(hidden, number, active).add_(hidden)
             # WavLM's layers, and all in other transformers versions, return a tuple
-            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+            hidden = output[0] if isinstance(output, tuple) else output
+            adapted = self.adapt(number, hidden)
+            if adapted is hidden:
+                return output
+            return (adapted, *output[1:]) if isinstance(output, tuple) else adapted
 
         def add_before_norm(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
             below, normed = inputs[0], output
@@ -95,6 +93,12 @@ class Injection:
 
     def _at(self, number: int) -> list[ActiveAdapters]:
         return [active for active in self.active if number in active.weights.layers]
+
+    def adapt(self, number: int, hidden: Tensor) -> Tensor:
+        """h + A(h) with what is in use at layer ``number``, of that layer's own output [B, T, H]."""
+        for active in self._at(number):
+            hidden = bottleneck(hidden, number, active).add_(hidden)
+        return hidden
 
     @contextmanager
     def use(self, *stack: ActiveAdapters | None) -> Iterator[None]:

@@ -69,8 +69,13 @@ class AdaptedEncoder(nn.Module):
         self.card = ""
         adapted = source.shape.layers if source is not None else ()
         self.injection = Injection(backbone.placements, range(len(backbone.layers)))
-        # Everything below the first adapter is a fixed function of the input: it can be cached.
-        self.prefix_layers = min(adapted, default=len(backbone.layers))
+        # Everything below the first adapter is a fixed function of the input: it can be cached. An
+        # adapter that reads the output of its layer has that whole layer below it.
+        self._first = min(adapted, default=len(backbone.layers))
+        reads_output = (
+            adapted and backbone.placements[self._first].module is (backbone.layers[self._first])
+        )
+        self.prefix_layers = self._first + 1 if reads_output else self._first
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +84,11 @@ class AdaptedEncoder(nn.Module):
         return device
 
     def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frozen layers below the first adapter: hidden [B, T, H] and lengths along T."""
+        """What lies below the first adapter: hidden [B, T, H] and lengths along T.
+
+        That is ``prefix_layers`` layers; the first adapter's own is among them where the adapter
+        reads the output of its layer (``Placement``).
+        """
         with torch.no_grad():
             hidden, frames = self.backbone.embed(inputs, lengths)
             return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
@@ -91,8 +100,16 @@ class AdaptedEncoder(nn.Module):
         languages: Sequence[str | None],
         adapter: AdapterWeights | None = None,
     ) -> Tensor:
-        """The layers from the first adapter to the top, [B, T, H], on what :meth:`prefix` returned."""
-        with self.injection.use(self.adapters_for(languages, adapter)):
+        """From the first adapter to the top, [B, T, H], on what :meth:`prefix` returned."""
+        return self.above_prefix(hidden, lengths, self.adapters_for(languages, adapter))
+
+    def above_prefix(
+        self, hidden: Tensor, lengths: Tensor, active: ActiveAdapters | None
+    ) -> Tensor:
+        """As :meth:`adapted_layers`, with these adapters or none."""
+        with self.injection.use(active):
+            if self.prefix_layers > self._first:
+                hidden = self.injection.adapt(self._first, hidden)
             hidden = self.backbone.run_layers(hidden, lengths, start=self.prefix_layers)
         finished: Tensor = self.backbone.finish(hidden)
         return finished

@@ -31,6 +31,12 @@ class TextDataConfig(Section):
     max_lines: int | None = Field(
         None, gt=0, description="Of a language at most so many lines, those hashed first."
     )
+    min_count: int = Field(
+        1,
+        gt=0,
+        description="Pieces that occur less often in the training text are never hidden: the fewer "
+        "answers there are, the faster the step.",
+    )
     window: int = Field(
         128, gt=2, description="Longer sentences are split into windows of so many pieces."
     )

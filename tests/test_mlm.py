@@ -74,7 +74,7 @@ def test_masking_hides_the_share_and_keeps_the_answers(
     length: int, share: float, seed: int
 ) -> None:
     ids = np.arange(100, 100 + length)
-    tokens = np.arange(500, 600)
+    tokens = np.concatenate([ids, np.arange(500, 600)])
     inputs, answers = mask_pieces(ids, tokens, 7, share, np.random.default_rng(seed))
     asked = answers != -100
     assert asked.sum() == max(1, round(share * (length - 2)))
@@ -86,10 +86,19 @@ def test_masking_hides_the_share_and_keeps_the_answers(
 
 def test_masking_is_eighty_ten_ten() -> None:
     ids = np.full(40_002, 100)
-    inputs, answers = mask_pieces(ids, np.array([500]), 7, 0.5, np.random.default_rng(0))
+    inputs, answers = mask_pieces(ids, np.array([100, 500]), 7, 0.5, np.random.default_rng(0))
     shown = inputs[answers != -100]
     shares = [(shown == number).mean() for number in (7, 500, 100)]
-    assert np.allclose(shares, [0.8, 0.1, 0.1], atol=0.01)
+    assert np.allclose(shares, [0.8, 0.05, 0.15], atol=0.01)  # half of those drawn are it again
+
+
+def test_pieces_that_cannot_be_asked_for_are_never_hidden() -> None:
+    ids = np.array([1, 7, 8, 7, 9, 2])
+    for seed in range(20):
+        _, answers = mask_pieces(ids, np.array([7, 50]), 4, 0.9, np.random.default_rng(seed))
+        assert answers.tolist() == [-100, 7, -100, 7, -100, -100]
+    shown, answers = mask_pieces(ids, np.array([50, 60]), 4, 0.5, np.random.default_rng(0))
+    assert shown.tolist() == ids.tolist() and (answers == -100).all()
 
 
 def test_loss_is_per_hidden_piece_and_splits_over_batches() -> None:

@@ -106,7 +106,7 @@ class Step:
     """What a training step takes for each second of audio.
 
     Attributes:
-        prefix: floating-point operations of the frozen layers below the first adapter.
+        prefix: floating-point operations below the first adapter, whose own layer is frozen too.
         above: of the layers above, forward and backward, and of generating the adapters.
         saved: bytes kept for the backward pass, in float32, with fused attention.
     """
@@ -127,7 +127,7 @@ def count_step(shape: Shape) -> Step:
 
     backbone, source = shape.backbone(), shape.source("two-stage")
     injection = Injection(backbone.placements, source.shape.layers)
-    half, frames = shape.layers // 2, 0
+    first, frames = shape.layers // 2, 0
     held: dict[int, torch.Tensor] = {}
 
     def hold(tensor: torch.Tensor) -> torch.Tensor:
@@ -139,7 +139,7 @@ def count_step(shape: Shape) -> Step:
     with torch.device("meta"):
         with FlopCounterMode(display=False) as below, torch.no_grad():
             hidden = shape.embed(backbone)
-            hidden = backbone.run_layers(hidden, None, stop=half)
+            hidden = backbone.run_layers(hidden, None, stop=first + 1)
         frames = hidden.shape[1]
         with (
             FlopCounterMode(display=False) as above,
@@ -147,7 +147,8 @@ def count_step(shape: Shape) -> Step:
         ):
             weights = source.generate(torch.empty(LANGUAGES, source.embed.out_features))
             with injection.use(ActiveAdapters.select(weights, range(LANGUAGES))):
-                hidden = backbone.run_layers(hidden, None, start=half)
+                hidden = injection.adapt(first, hidden)
+                hidden = backbone.run_layers(hidden, None, start=first + 1)
             hidden.sum().backward()
     learned = {p.untyped_storage()._cdata for m in (backbone, source) for p in m.parameters()}
     saved = sum(t.untyped_storage().nbytes() for key, t in held.items() if key not in learned)
@@ -164,7 +165,7 @@ class Measured:
     Attributes:
         machine: that machine, in words.
         widest: the largest encoder that was timed.
-        below: operations a second in its frozen lower half.
+        below: operations a second below the first adapter.
         above: operations a second in the training step above that.
     """
 
@@ -178,7 +179,7 @@ def read_measured(page: Path = DOCS / "benchmarks.md") -> Measured:
     """The rows that ``tests/benchmarks/sizes.py`` writes, and the machine; ValueError without them."""
     text = page.read_text(encoding="utf-8")
     rows = re.findall(
-        r"\| (frozen lower half|training step above it), a second of audio, (\d+) x (\d+) "
+        r"\| (below the first adapter|training step above it), a second of audio, (\d+) x (\d+) "
         r"\| ([\d.e+]+) ms",
         text,
     )
@@ -194,7 +195,7 @@ def read_measured(page: Path = DOCS / "benchmarks.md") -> Measured:
     return Measured(
         " ".join(machine[0].split()),
         widest,
-        step.prefix / ms["frozen lower half"] * 1000,
+        step.prefix / ms["below the first adapter"] * 1000,
         step.above / ms["training step above it"] * 1000,
     )
 

@@ -22,16 +22,19 @@ def mask_pieces(
 
     Args:
         ids: [T] pieces, the first and last of which are special and never chosen.
-        tokens: [V] the pieces to draw from.
+        tokens: [V] the pieces that can be hidden and drawn, ascending.
         mask: the mask piece.
-        share: of the inner pieces, at least one.
+        share: of the inner pieces, at least one, but none that is not among ``tokens``.
         random: draws.
 
     Returns:
         inputs [T] and answers [T]: the piece that was there, -100 where none is asked for.
     """
-    count = max(1, round(share * (len(ids) - 2)))
-    chosen = 1 + random.choice(len(ids) - 2, size=count, replace=False)
+    inner = ids[1:-1]
+    known = tokens[np.minimum(np.searchsorted(tokens, inner), len(tokens) - 1)] == inner
+    places = 1 + np.flatnonzero(known)
+    count = min(max(1, round(share * len(inner))), len(places))
+    chosen = random.choice(places, size=count, replace=False) if count else places
     inputs, answers = ids.copy(), np.full_like(ids, IGNORED)
     answers[chosen] = ids[chosen]
     way = random.random(count)

@@ -210,15 +210,11 @@ def _output_loss(model: AdaptedModel, teacher: WeightSource, batch: dict[str, An
     unique = sorted(set(batch["languages"]))
     rows = [unique.index(language) for language in batch["languages"]]
 
-    def above(active: ActiveAdapters | None) -> Tensor:
-        with model.injection.use(active):
-            top = model.backbone.run_layers(hidden, frames, start=model.prefix_layers)
-        return model.backbone.finish(top)
-
     with torch.no_grad():
-        plain = above(None)
-        target = above(ActiveAdapters.select(teacher(unique), rows))
-    return hidden_loss(above(model.adapters_for(batch["languages"])), target, plain, frames)
+        plain = model.above_prefix(hidden, frames, None)
+        target = model.above_prefix(hidden, frames, ActiveAdapters.select(teacher(unique), rows))
+    learned = model.adapted_layers(hidden, frames, batch["languages"])
+    return hidden_loss(learned, target, plain, frames)
 
 
 def _card(

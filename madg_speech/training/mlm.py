@@ -150,8 +150,10 @@ def build_model(
     )
     size = backbone.word_embeddings.num_embeddings
     seen = corpora["train"].counts(size)
-    occurs = sum((corpus.counts(size) for corpus in corpora.values()), np.zeros_like(seen)) > 0
-    tokens = np.flatnonzero(occurs)
+    often = seen >= config.data.min_count
+    if config.data.min_count == 1:  # what only dev text has is asked for too
+        often |= sum((corpus.counts(size) for corpus in corpora.values()), np.zeros_like(seen)) > 0
+    tokens = np.flatnonzero(often)
     head = MaskedTokenHead(backbone.word_embeddings, torch.from_numpy(tokens))
     if backbone.head_start:
         start = backbone.head_start | {"bias": backbone.head_start["bias"][head.tokens]}

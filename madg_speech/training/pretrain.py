@@ -62,6 +62,11 @@ def pretrain(
     objective = build_objective(config)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
+    if config.objective == "best-rq" and cache and model.prefix_layers == len(backbone.layers):
+        raise ConfigError(
+            "objective best-rq masks the cached states, and no layer above them could fill the gaps: "
+            "adapt a lower layer too (source.layers) or set training.cache_prefix: false"
+        )
     trainer = SpeechTrainer(
         model,
         training_arguments(

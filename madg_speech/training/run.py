@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from accelerate import PartialState
 from pydantic import ValidationError
 from torch import Tensor
@@ -232,7 +233,7 @@ def training_arguments(
         seed=training.seed,
         bf16=training.mixed_precision == "bf16",
         fp16=training.mixed_precision == "fp16",
-        use_cpu=device == "cpu",
+        use_cpu=device == "cpu" or not torch.accelerator.is_available(),
         logging_steps=min(50, training.eval_every),
         save_steps=training.eval_every,
         report_to=["tensorboard"],

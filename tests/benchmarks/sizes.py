@@ -1,6 +1,6 @@
 """How does a training step grow with the encoder's width and depth? Whisper tiny to medium.
 
-Two-stage adapters of width H/16 in the upper half of the layers; the frozen lower half, which a prefix
+Two-stage adapters of width H/16 in the upper half of the layers; what lies below the first one, which a prefix
 cache saves, is timed apart. ``docs/hooks/scaling.py`` works out larger encoders from these rows. Run:
 ``python -m tests.benchmarks.sizes``.
 """
@@ -40,7 +40,7 @@ def measure(quick: bool) -> list[Result]:
             for _ in range(rounds)
         )
         above = median(cost(step) for _ in range(rounds))
-        for name, took in (("frozen lower half", below), ("training step above it", above)):
+        for name, took in (("below the first adapter", below), ("training step above it", above)):
             results.append(
                 Result(
                     f"{name}, a second of audio, {width} x {layers}",

@@ -55,9 +55,7 @@ def compare(venv: Path) -> dict[str, float]:
         mel = torch.randn(1, 80, 3000, generator=torch.manual_seed(0))
         with torch.inference_mode():
             hidden, frames = model.prefix(mel, torch.tensor([3000]))
-            with model.injection.use(model.adapters_for(["wol"])):
-                top = model.backbone.run_layers(hidden, frames, start=model.prefix_layers)
-            whisper = model.backbone.finish(top)
+            whisper = model.adapted_layers(hidden, frames, ["wol"])
         np.save(work / "whisper.npy", mel.numpy())
 
         settings = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2}

@@ -25,7 +25,7 @@ LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal[
     "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
 ]
-SpeechObjective = Literal["ctc", "best-rq", "contrastive"]
+SpeechObjective = Literal["ctc", "best-rq", "contrastive", "seq2seq"]
 ObjectiveName = SpeechObjective | Literal["mlm"]
 TypologyName = Literal[
     "uriel",
@@ -305,15 +305,27 @@ class ContrastiveConfig(Section):
     temperature_decay: float = Field(0.999995, gt=0, le=1, description="Factor a step.")
 
 
+class Seq2SeqConfig(Section):
+    """Whisper's frozen decoder on adapted encoder states (objective seq2seq)."""
+
+    temperature: float = Field(
+        0.05,
+        gt=0,
+        description="Of the prompt's mixture of language tokens, where Whisper has none for a language: "
+        "in shares of features; 0.2 is a median pair.",
+    )
+
+
 class PretrainConfig(Section):
     """A whole `madg-speech pretrain` run."""
 
-    objective: SpeechObjective = Field("ctc", description="ctc, best-rq or contrastive.")
+    objective: SpeechObjective = Field("ctc", description="ctc, best-rq, contrastive or seq2seq.")
     vocabulary: Literal["romanized", "phones"] = Field(
         "romanized", description="What CTC writes: Latin letters, or IPA as eSpeak NG has it."
     )
     best_rq: BestRqConfig = BestRqConfig()
     contrastive: ContrastiveConfig = ContrastiveConfig()
+    seq2seq: Seq2SeqConfig = Seq2SeqConfig()
     backbone: BackboneConfig = BackboneConfig()
     source: SourceConfig = SourceConfig()
     data: DataConfig
@@ -349,9 +361,12 @@ class PretrainConfig(Section):
                 f"objective {self.objective} trains adapters: source.kind none has none"
             )
         if self.training.augment.asked:
-            raise ValueError(
-                f"objective {self.objective} masks the audio itself: leave training.augment out"
+            reason = (
+                "hears windows as they are"
+                if self.objective == "seq2seq"
+                else "masks the audio itself"
             )
+            raise ValueError(f"objective {self.objective} {reason}: leave training.augment out")
         if self.objective == "contrastive" and self.training.cache_prefix:
             raise ValueError(
                 "objective contrastive masks below the first layer, so nothing can be cached: set "

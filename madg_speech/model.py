@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone, Encoder
 from madg_speech.cache import atomic_path
-from madg_speech.config import BackboneConfig, ObjectiveName, Section, SourceConfig
+from madg_speech.config import BackboneConfig, ObjectiveName, Section, Seq2SeqConfig, SourceConfig
 from madg_speech.errors import CheckpointError
 from madg_speech.injection import Injection
 from madg_speech.sources import build_source
@@ -41,6 +41,7 @@ class ModelConfig(Section):
     layers: int
     source: SourceConfig
     objective: ObjectiveName = Field("ctc", description="What the source was trained for.")
+    seq2seq: Seq2SeqConfig | None = Field(None, description="Of objective seq2seq.")
     languages: tuple[str, ...] = Field((), description="ISO 639-3 codes trained on.")
     expected_cer: dict[str, float] = Field(
         default_factory=dict, description="Measured CER per group: trained, clade, unrelated."
@@ -58,6 +59,8 @@ class AdaptedEncoder(nn.Module):
 
     backbone: Any  # an Encoder; each kind of model says which
     vocabulary: Vocabulary | None = None
+    # How the names of tensors begin that are frozen, and in no checkpoint.
+    kept_out: ClassVar[tuple[str, ...]] = ("backbone.",)
 
     def __init__(self, backbone: Encoder, source: Any, config: ModelConfig):
         super().__init__()
@@ -136,9 +139,9 @@ class AdaptedEncoder(nn.Module):
         )
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Everything but the backbone: the source, and the head of the objective."""
+        """Everything but what is frozen: the source, and the head of the objective."""
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("backbone.")}
+        return {name: value for name, value in state.items() if not name.startswith(self.kept_out)}
 
     def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
         """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""
@@ -303,6 +306,11 @@ class AdaptedModel(AdaptedEncoder):
         if config.objective != "ctc":
             if config.objective == "mlm":
                 raise CheckpointError(f"{folder} is a model of text; expected one of speech")
+            if config.objective == "seq2seq":
+                raise CheckpointError(
+                    f"{folder} was trained for Whisper's decoder and has no CTC head: use it with "
+                    "`transcribe` and `evaluate`, --decoder whisper"
+                )
             raise CheckpointError(
                 f"{folder} was trained for {config.objective} and has no CTC head: give it one with "
                 f"`pretrain` and `init_from: {folder}`"
@@ -311,8 +319,7 @@ class AdaptedModel(AdaptedEncoder):
         source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
-        if (folder / CARD).is_file():
-            model.card = (folder / CARD).read_text(encoding="utf-8")
+        model.card = read_card(folder)
         return model.eval()
 
 
@@ -400,6 +407,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         return {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def read_card(folder: Path) -> str:
+    """The checkpoint's model card; empty where it has none."""
+    path = folder / CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def mask_spans(hidden: Tensor, lengths: Tensor, share: float, span: int = 10) -> Tensor:

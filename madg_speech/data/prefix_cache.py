@@ -75,7 +75,7 @@ class PrefixCache(StateStore):
             return cut_rows(waveforms, *model.prefix(*mel))
 
         self.complete(
-            {key: seconds[key] for key in audio},
+            {key: _padded_seconds(model, seconds[key]) for key in audio},
             self.frames,
             compute,
             limit_gb,
@@ -100,3 +100,10 @@ def _key(model: AdaptedEncoder) -> str:
     name = Path(model.backbone.name).name
     digest = fingerprint(model.backbone.state_dict(), rule)
     return f"{name}-below-{model.prefix_layers}-{digest}"
+
+
+def _padded_seconds(model: AdaptedEncoder, seconds: float) -> float:
+    """What an utterance takes up alone: a front end may pad it to a full window."""
+    front_end = model.backbone.front_end
+    padded: float = front_end.frames(round(seconds * SAMPLE_RATE)) / front_end.frame_rate
+    return padded

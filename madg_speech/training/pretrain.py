@@ -10,11 +10,10 @@ from transformers import set_seed
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone, FrontEnd
 from madg_speech.config import PretrainConfig
-from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
+from madg_speech.data.corpus import Corpus, Spelling, find_manifests, load_corpus
 from madg_speech.errors import ConfigError, DataError
 from madg_speech.model import ModelConfig
 from madg_speech.splits import training_group
-from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.card import training_card
 from madg_speech.training.progress import say
 from madg_speech.training.run import (
@@ -22,9 +21,10 @@ from madg_speech.training.run import (
     describe_run,
     fill_prefix_cache,
     open_run,
+    shortest_row,
     training_arguments,
 )
-from madg_speech.training.setup import build_collator, build_model, build_objective
+from madg_speech.training.setup import build_collator, build_model, build_objective, build_spelling
 from madg_speech.training.shrinkage import fit_shrinkage
 from madg_speech.training.trainer import DevScores, SpeechTrainer
 
@@ -49,10 +49,10 @@ def pretrain(
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
-    backbone, vocabulary, train, dev = read_speech(config, data_root)
+    backbone, spelling, train, dev = read_speech(config, data_root)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     scored = dev.languages if dev else []
-    model = build_model(config, backbone, vocabulary, train.languages, scored)
+    model = build_model(config, backbone, spelling, train.languages, scored)
     objective = build_objective(config)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
@@ -72,7 +72,7 @@ def pretrain(
             objective.metric,
             training.gradient_accumulation,
         ),
-        batch_plan(training, train),
+        batch_plan(training, train, shortest_row(model.backbone.front_end)),
         train,
         dev,
         build_collator(config, model, train, cache),
@@ -95,28 +95,28 @@ def pretrain(
 
 def read_speech(
     config: PretrainConfig, data_root: Path
-) -> tuple[Backbone, Vocabulary | None, Corpus, Corpus | None]:
-    """The backbone, what CTC writes, and the utterances to train on and to score."""
-    vocabulary = Vocabulary.of_kind(config.vocabulary) if config.objective == "ctc" else None
+) -> tuple[Backbone, Spelling | None, Corpus, Corpus | None]:
+    """The backbone, what labels are written in, and the utterances to train on and to score."""
     backbone = load_backbone(config.backbone.name, config.backbone.revision)
     if config.training.augment.spec_augment and not backbone.front_end.spectral:
         raise ConfigError(
             f"training.augment.spec_augment masks mel bins; {backbone.name} hears waveforms: leave it "
             "out (training.mask_time masks hidden frames of any backbone)"
         )
-    return backbone, vocabulary, *_load_corpora(config, data_root, vocabulary, backbone.front_end)
+    spelling = build_spelling(config, backbone)
+    return backbone, spelling, *_load_corpora(config, data_root, spelling, backbone.front_end)
 
 
 def _load_corpora(
-    config: PretrainConfig, root: Path, vocabulary: Vocabulary | None, front_end: FrontEnd
+    config: PretrainConfig, root: Path, spelling: Spelling | None, front_end: FrontEnd
 ) -> tuple[Corpus, Corpus | None]:
-    train = load_corpus(find_manifests(config.data.train, root), config.data, vocabulary, front_end)
+    train = load_corpus(find_manifests(config.data.train, root), config.data, spelling, front_end)
     say(f"train: {train.summary()}")
     if not config.data.dev:
         return train, None
     # Languages held out of training are what a dev set is for: exclusions apply to training alone.
     rules = config.data.model_copy(update={"exclude_languages": (), "exclude_licenses": ()})
-    dev = load_corpus(find_manifests(config.data.dev, root), rules, vocabulary, front_end)
+    dev = load_corpus(find_manifests(config.data.dev, root), rules, spelling, front_end)
     wanted = config.data.dev_languages
     taken: dict[str, int] = {}
     rows = []

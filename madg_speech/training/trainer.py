@@ -40,8 +40,11 @@ DevScores = dict[str, dict[str, float]]
 
 
 def audio_seconds(inputs: dict[str, Any], collator: Any) -> torch.Tensor:
-    """Seconds of audio in a batch of ``collator``, padding not counted."""
+    """Seconds of audio in a batch of ``collator``; neither padding nor silence up to a full window."""
     front_end = collator.front_end
+    if "spoken" in inputs:
+        spoken: torch.Tensor = inputs["spoken"].sum() / front_end.frame_rate
+        return spoken
     rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
     seconds: torch.Tensor = inputs["lengths"].sum() / rate
     return seconds

@@ -215,6 +215,7 @@ class DescentConfig(Section):
     seed: int = Field(0, description="Batches, initialisation, dropout.")
     eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
     mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="bf16 also on CPUs.")
+    cache_limit_gb: float = Field(20.0, gt=0, description="Refuse a larger prefix cache.")
 
 
 class OptimisationConfig(DescentConfig):
@@ -245,7 +246,6 @@ class TrainingConfig(OptimisationConfig):
     cache_prefix: bool = Field(
         True, description="Compute the layers below the first adapter once and keep them on disk."
     )
-    cache_limit_gb: float = Field(20.0, gt=0, description="Refuse a larger prefix cache.")
     augment: AugmentConfig = AugmentConfig()
 
     @field_validator("augment")

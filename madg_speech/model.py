@@ -80,15 +80,18 @@ class AdaptedEncoder(nn.Module):
         device: torch.device = next(self.backbone.parameters()).device
         return device
 
-    def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def prefix(
+        self, inputs: Tensor, lengths: Tensor, stop: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What lies below the first adapter: hidden [B, T, H] and lengths along T.
 
-        That is ``prefix_layers`` layers; the first adapter's own is among them where the adapter
-        reads the output of its layer (``Placement``).
+        That is ``prefix_layers`` layers, or ``stop`` of them; the first adapter's own is among them
+        where the adapter reads the output of its layer (``Placement``).
         """
+        stop = self.prefix_layers if stop is None else stop
         with torch.no_grad():
             hidden, frames = self.backbone.embed(inputs, lengths)
-            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
+            return self.backbone.run_layers(hidden, frames, stop=stop), frames
 
     def adapted_layers(
         self,

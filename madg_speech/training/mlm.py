@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from madg_speech.backbones.text import TextBackbone
 from madg_speech.config import OptimisationConfig
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import find_manifests
+from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.data.text_batches import MaskedTextCollator
 from madg_speech.data.text_corpus import TextCorpus, load_texts
+from madg_speech.data.text_prefix import TextPrefix, Window
 from madg_speech.model import ModelConfig
 from madg_speech.objectives.mlm import mlm_loss, mlm_scores
 from madg_speech.sources import build_source
@@ -78,6 +81,20 @@ def pretrain_text(
     model = build_model(config, backbone, corpora, scored)
     describe_run(run, config, corpora)
     assert model.head is not None
+    plan = batch_plan(training, training.pieces_per_batch, train)
+    collator = MaskedTextCollator(
+        model.head.tokens.numpy(force=True),
+        mask,
+        backbone.tokenizer.pad,
+        training.mask_share,
+        # Views do not depend on the run's seed: runs with several seeds share them.
+        0 if training.cached_views else training.seed,
+        training.cached_views,
+    )
+    if training.cached_views and model.prefix_layers:
+        cache_views(
+            model, collator, training.cached_views, plan, train, dev, training.cache_limit_gb
+        )
     trainer = TextTrainer(
         model,
         training_arguments(
@@ -89,16 +106,10 @@ def pretrain_text(
             MLM.metric,
             training.gradient_accumulation,
         ),
-        batch_plan(training, training.pieces_per_batch, train),
+        plan,
         train,
         dev,
-        MaskedTextCollator(
-            model.head.tokens.numpy(force=True),
-            mask,
-            backbone.tokenizer.tokenizer.pad_token_id,
-            training.mask_share,
-            training.seed,
-        ),
+        collator,
         {name: training_group(name, train.languages) for name in scored},
         training.patience,
         training.generator_weight_decay,
@@ -126,6 +137,37 @@ def batch_plan(training: OptimisationConfig, pieces: int, corpus: TextCorpus) ->
         training.languages_per_batch,
         training.seed,
     )
+
+
+def cache_views(
+    model: TextModel,
+    collator: MaskedTextCollator,
+    views: int,
+    plan: BatchPlan,
+    train: TextCorpus,
+    dev: TextCorpus | None,
+    limit_gb: float,
+) -> None:
+    """Compute, once, the layers below the first adapter on all that the run will show the model.
+
+    Raises:
+        DataError: that would take more than ``limit_gb``, or than the disk has.
+    """
+    drawn = sorted({(row, times % views) for batch in Draws(plan) for row, times in batch})
+    rows = DrawnRows(train.table)
+
+    def windows() -> Iterator[Window]:
+        for start in range(0, len(drawn), 1000):
+            yield from (
+                collator.hide(row)[0] for row in rows.__getitems__(drawn[start : start + 1000])
+            )
+        yield from (collator.hide(row)[0] for row in (dev.table if dev else ()))
+
+    model.to(PartialState().device)
+    remedy = "raise training.cache_limit_gb, or lower training.cached_views or leave it out"
+    known = TextPrefix(model, model.prefix_layers, remedy)
+    known.fill(model, windows(), limit_gb)
+    model.known = known
 
 
 def build_model(

@@ -167,7 +167,7 @@ def fill_views(
     for key, labels in zip(table["audio_hash"], table["labels"], strict=True):
         needed[key] = max(needed.get(key, 0), ctc_frames_needed(labels))
     missing = (seconds[key] for view in views for key in audio if key not in view.index)
-    views[0].check_size(model, missing, training.cache_limit_gb)
+    views[0].check_seconds(missing, training.cache_limit_gb)
 
     for number, view in zip(numbers, views, strict=True):
 

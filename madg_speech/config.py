@@ -136,6 +136,13 @@ class SourceConfig(Section):
     )
     feature_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: features dropped.")
     vector_dropout: float = Field(0.3, ge=0, lt=1, description="two-stage: whole vectors dropped.")
+    interpolation: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="two-stage: in training a vector goes up to this share of the way to that of one "
+        "of its nearest trained languages.",
+    )
     gate: bool = Field(
         False, description="λ on a simplex: embedding_size basis adapters, mixed by a softmax."
     )

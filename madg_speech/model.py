@@ -85,8 +85,8 @@ class AdaptedEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """What lies below the first adapter: hidden [B, T, H] and lengths along T.
 
-        That is ``prefix_layers`` layers, or ``stop`` of them; the first adapter's own is among them
-        where the adapter reads the output of its layer (``Placement``).
+        That is ``prefix_layers`` layers; the first adapter's own is among them where the adapter
+        reads the output of its layer (``Placement``). ``stop``: so many layers instead.
         """
         stop = self.prefix_layers if stop is None else stop
         with torch.no_grad():

@@ -36,6 +36,7 @@ SOURCES: dict[str, dict[str, object]] = {
     "two-stage": {"kind": "two-stage"},
     "two-stage-per-layer": {"kind": "two-stage", "per_layer": True},
     "two-stage-gate": {"kind": "two-stage", "gate": True},
+    "two-stage-interpolated": {"kind": "two-stage", "interpolation": 0.5},
     "two-stage-near": {"kind": "two-stage", "shrink": {"rule": "nearest"}},
     "two-stage-gp": {"kind": "two-stage", "shrink": {"rule": "gp"}},
     "two-stage-ids": {"kind": "two-stage", "typology": "language-id"},
@@ -187,6 +188,30 @@ def test_two_stage_dropout_acts_in_training_only() -> None:
     source.eval()
     assert torch.equal(source(["wol"]).up, source(["wol"]).up)
     assert not torch.equal(source(["wol"]).up[0], source.static.up)
+
+
+def test_interpolation_goes_part_of_the_way_to_a_near_relative() -> None:
+    trained = ["zul", "xho", "swh", "tsn", "deu", "cmn"]
+    typology = load_typology()
+    source = TwoStage(
+        SHAPE, typology, trained, 289, feature_dropout=0, vector_dropout=0, interpolation=0.5
+    )
+    source.embed.weight.data = torch.eye(289)  # λ is the centred vector itself
+    source.train()
+    vectors = dict(zip(trained, torch.from_numpy(typology.vectors(trained)), strict=True))
+    own = vectors["zul"] - torch.stack(list(vectors.values())).mean(0)
+    steps: dict[str, list[float]] = {}
+    for _ in range(60):
+        moved = source.embedding(["zul"])[0].detach() - own
+        for name in trained[1:]:
+            way = vectors[name] - vectors["zul"]
+            share = float(moved @ way / (way @ way))
+            if torch.allclose(moved, share * way, atol=1e-5):
+                steps.setdefault(name, []).append(share)
+    assert set(steps) == {"xho", "swh", "tsn"} and sum(map(len, steps.values())) == 60
+    taken = [share for shares in steps.values() for share in shares]
+    assert 0 <= min(taken) < 0.1 and 0.4 < max(taken) <= 0.5
+    torch.testing.assert_close(source.eval().embedding(["zul"])[0], own)
 
 
 def test_what_no_training_language_shows_moves_no_adapter() -> None:

@@ -60,6 +60,7 @@ def build_source(
             config.vector_dropout,
             config.gate,
             config.shrink,
+            config.interpolation,
         )
     from madg_speech.sources.madg import MadG
 

@@ -10,6 +10,11 @@ static adapter, and a language pays for every step away from it. A feature in wh
 languages do not differ counts for nothing. While training, features of t are dropped, and whole
 vectors, so that the static part stays good alone.
 
+Interpolated, t(l) is t(l) + a (t(m) - t(l)) while training, with m drawn from the ``RELATIVES`` trained
+languages nearest to l and a from [0, interpolation]: what a language says must then be understood with an
+adapter part of the way to a relative's, so the map is smooth between relatives, where unseen languages
+lie. (mixup, arXiv 1710.09412, without mixed targets: one utterance is not in two languages.)
+
 With a gate λ(l) = softmax(V (t(l) - t̄)) - 1/d and s = 1: a mean of d basis adapters, less their plain mean.
 Shrunk, λ(l) is multiplied by r(l) in [0, 1], 1 at the training languages and falling with distance
 (``kin.reach``).
@@ -19,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +35,8 @@ from madg_speech.sources.base import WeightSource
 from madg_speech.sources.madg import Tables
 from madg_speech.sources.static import Static
 from madg_speech.typology import Typology
+
+RELATIVES = 3
 
 
 class TwoStage(WeightSource):
@@ -45,6 +53,7 @@ class TwoStage(WeightSource):
         vector_dropout: probability of a language's whole centred vector being set to zero.
         gate: λ on a simplex of ``embedding_size`` basis adapters.
         shrink: how r(l) falls with the distance from the languages of ``centre``.
+        interpolation: the longest step towards a relative, as a share of the way.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class TwoStage(WeightSource):
         vector_dropout: float = 0.3,
         gate: bool = False,
         shrink: ShrinkConfig | None = None,
+        interpolation: float = 0.0,
     ):
         super().__init__(shape)
         self.typology = typology
@@ -69,6 +79,7 @@ class TwoStage(WeightSource):
         self.shrink = shrink or ShrinkConfig()
         self.feature_dropout = feature_dropout
         self.vector_dropout = vector_dropout
+        self.interpolation = interpolation
         vectors = torch.from_numpy(typology.vectors(centre))
         mean = vectors.mean(0) if centre else torch.zeros(typology.dim)
         self.mean: Tensor
@@ -80,9 +91,11 @@ class TwoStage(WeightSource):
 
     def embedding(self, languages: Sequence[str]) -> Tensor:
         """λ(l) of each language: [L, d]."""
-        vectors = (
-            torch.from_numpy(self.typology.vectors(languages)).to(self.mean.device) - self.mean
-        )
+        vectors = self._centred(languages)
+        if self.training and self.interpolation:
+            relatives = [self._draw_relative(language) for language in languages]
+            steps = self.interpolation * torch.rand(len(languages), 1, device=vectors.device)
+            vectors = vectors + steps * (self._centred(relatives) - vectors)
         vectors = nn.functional.dropout(vectors, self.feature_dropout, self.training)
         if self.training:
             kept = torch.rand(len(languages), 1, device=vectors.device) >= self.vector_dropout
@@ -94,6 +107,17 @@ class TwoStage(WeightSource):
             return embedded
         reached = [reach(name, self.trained, self.shrink, self.typology) for name in languages]
         return embedded * embedded.new_tensor(reached)[:, None]
+
+    def _centred(self, languages: Sequence[str]) -> Tensor:
+        vectors = torch.from_numpy(self.typology.vectors(languages))
+        return vectors.to(self.mean.device) - self.mean
+
+    def _draw_relative(self, language: str) -> str:
+        others = [other for other in self.trained if other != language]
+        if not others:
+            return language
+        near = np.argsort(self.typology.distances(language, others), kind="stable")[:RELATIVES]
+        return others[int(near[torch.randint(len(near), ()).item()])]
 
     def forward(self, languages: Sequence[str]) -> AdapterWeights:
         """Generate the adapters of ``languages``; raises UnknownLanguageError for one without vector."""

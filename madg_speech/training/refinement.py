@@ -37,6 +37,7 @@ class RefinementConfig(Section):
         300, gt=0, description="Most optimiser steps; dev scores may stop it earlier."
     )
     learning_rate: float | None = Field(None, gt=0, description="Peak rate.")
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="As in training.")
     seed: int = Field(0, description="Batches, masks, random start.")
 
     def schedule(self, eval_every: int) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class RefinementConfig(Section):
             "warmup_steps": min(10, self.steps // 10),
             "eval_every": min(eval_every, self.steps),
             "patience": 6,
+            "mixed_precision": self.mixed_precision,
             "seed": self.seed,
         }
 

@@ -20,6 +20,7 @@ from madg_speech.data.manifest import Utterance, read_manifest, write_manifest
 from madg_speech.metrics.error_rate import character_errors, word_errors
 from madg_speech.splits import clade_of, find_leaks
 from madg_speech.text.vocabulary import Vocabulary
+from madg_speech.typology import select_diverse, select_random
 
 HERE = Path(__file__).parent
 VOCABULARY = Vocabulary.romanized()
@@ -91,6 +92,33 @@ def write_fold(name: str, corpora: Corpora, plan: dict[str, Any], folder: Path) 
     }
     with atomic_path(folder / "fold.json") as draft:
         draft.write_text(json.dumps(description, separators=(",", ":")) + "\n", "utf-8")
+
+
+def write_part(folder: Path, rule: dict[str, Any], seed: int) -> str:
+    """Write the part of ``train.jsonl`` that an arm hears, and return the manifest's name.
+
+    Args:
+        folder: of a fold.
+        rule: of ``plan.yaml``: ``recorded: true``, nothing synthetic; ``languages: [...]``, those
+            alone; ``diverse: N`` or ``random: N`` languages, drawn with the cell's seed.
+        seed: of the cell.
+    """
+    ((kind, wanted),) = rule.items()
+    train = read_manifest(folder / "train.jsonl")
+    if kind == "recorded":
+        kept = [u for u in train if not (u.source or "").startswith("espeak")]
+        name = "train-recorded.jsonl"
+    else:
+        heard = {u.lang for u in train}
+        select = {"diverse": select_diverse, "random": select_random}
+        languages = wanted if kind == "languages" else select[kind](sorted(heard), wanted, seed)
+        kept = [u for u in train if u.lang in languages]
+        drawn = "-".join(wanted) if kind == "languages" else f"{kind}-{wanted}-{seed}"
+        name = f"train-{drawn}.jsonl"
+    if not kept:
+        raise SystemExit(f"{folder}/train.jsonl has nothing that {rule} keeps")
+    write_manifest(folder / name, kept)
+    return name
 
 
 def _spread(utterances: Sequence[Utterance], most: int | None) -> Sequence[Utterance]:

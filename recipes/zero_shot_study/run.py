@@ -12,23 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from filelock import FileLock
-from folds import HERE, read_corpora, read_plan, romanized, write_fold
+from folds import HERE, read_corpora, read_plan, write_fold, write_part
+from scoring import Counts, count_errors, hear
 from swaps import swaps_of
-from torch.nn.utils.rnn import pad_sequence
 
 from madg_speech.cache import atomic_path
 from madg_speech.config import PretrainConfig, load_config
-from madg_speech.data.corpus import audio_hash
-from madg_speech.data.manifest import read_manifest
-from madg_speech.data.prefix_cache import PrefixCache
-from madg_speech.decoding.greedy import greedy_decode
-from madg_speech.metrics.error_rate import character_errors, word_errors
 from madg_speech.model import AdaptedModel
 from madg_speech.training.pretrain import pretrain
 from madg_speech.training.trainer import last_complete_checkpoint
@@ -50,11 +45,12 @@ def main() -> None:
     plan = read_plan()
     make_folds(plan, asked.data, asked.espeak, asked.work)
     for cell in plan["passes"][asked.name]:
+        sets = cell.get("sets", SETS)
         for fold in cell.get("folds", plan["folds"]):
             for seed in cell.get("seeds", [0]):
                 if asked.fold in (None, fold) and asked.seed in (None, seed):
                     for arm in cell["arms"]:
-                        run_cell(fold, seed, arm, asked.work, asked.device)
+                        run_cell(fold, seed, arm, asked.work, asked.device, sets)
 
 
 def make_folds(plan: dict[str, Any], data: Path, espeak: Path, work: Path) -> None:
@@ -74,15 +70,24 @@ def make_folds(plan: dict[str, Any], data: Path, espeak: Path, work: Path) -> No
                 draft.write_text(made, "utf-8")
 
 
-def run_cell(fold: str, seed: int, arm: str, work: Path, device: str | None) -> None:
-    """Train and score one cell, its start first; nothing if its result is there."""
+def run_cell(
+    fold: str,
+    seed: int,
+    arm: str,
+    work: Path,
+    device: str | None,
+    sets: Sequence[str] = SETS,
+) -> None:
+    """Train one cell, its start first, and score it on ``sets``; nothing if its result has them."""
     cell = f"{fold}-{seed}-{arm}"
     result = HERE / "results" / f"{cell}.json"
-    if result.is_file():
+    known = json.loads(result.read_text("utf-8")) if result.is_file() else {"errors": {}}
+    missing = [name for name in sets if name not in known["errors"]]
+    if not missing:
         return
     config = cell_config(fold, seed, arm, work)
     if config.init_from and not Path(config.init_from).is_dir():
-        run_cell(fold, seed, Path(config.init_from).parent.name.split("-", 2)[2], work, device)
+        run_cell(fold, seed, read_plan()["starts"][arm], work, device, sets)
     began = time.monotonic()
     run = Path(config.output)
     if not (run / "checkpoint").is_dir():
@@ -90,7 +95,7 @@ def run_cell(fold: str, seed: int, arm: str, work: Path, device: str | None) -> 
         pretrain(config, work / fold, device, resume=run.is_dir())
     model = AdaptedModel.from_pretrained(run / "checkpoint")
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    errors = {name: count_errors(model, config, work / fold, name) for name in SETS}
+    errors = {name: count_set(model, config, work / fold, name) for name in missing}
     last = last_complete_checkpoint(run)
     state = json.loads((last / "trainer_state.json").read_text()) if last else {}
     dev = [entry["eval_cer"] for entry in state.get("log_history", ()) if "eval_cer" in entry]
@@ -100,8 +105,9 @@ def run_cell(fold: str, seed: int, arm: str, work: Path, device: str | None) -> 
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "dev_cer_during_training": dev,
         "seconds": round(time.monotonic() - began),
-        "errors": errors,
     }
+    # A cell that was scored before keeps what was written down then.
+    description = description | known | {"errors": known["errors"] | errors}
     with atomic_path(result) as draft:
         draft.write_text(json.dumps(description, separators=(",", ":")) + "\n", "utf-8")
     print(f"== {cell}: {description['seconds']} s, dev {dev}", flush=True)
@@ -109,51 +115,35 @@ def run_cell(fold: str, seed: int, arm: str, work: Path, device: str | None) -> 
 
 def cell_config(fold: str, seed: int, arm: str, work: Path) -> PretrainConfig:
     """``arms/<arm>.yaml`` with the fold's data, the seed, and the cell it starts from."""
+    plan = read_plan()
     tested = json.loads((work / fold / "fold.json").read_text())["sets"]["test"]
+    rule = plan["hears"].get(arm)
+    train = write_part(work / fold, rule, seed) if rule else "train.jsonl"
     filled: dict[str, Any] = {
-        "data": {"train": ["train.jsonl"], "dev": ["dev.jsonl"]},
+        "data": {"train": [train], "dev": ["dev.jsonl"]},
         # what is drawn at random beside initialisation: vectors exchanged, also those tested later
         "source": {"typology": {"seed": seed, "languages": sorted(tested)}},
         "training": {"seed": seed},
         "output": str(work / f"{fold}-{seed}-{arm}"),
     }
-    start = read_plan()["starts"].get(arm)
+    start = plan["starts"].get(arm)
     if start:
         filled["init_from"] = str(work / f"{fold}-{seed}-{start}" / "checkpoint")
     return load_config(HERE / "arms" / f"{arm}.yaml", PretrainConfig, filled)
 
 
 @torch.inference_mode()
-def count_errors(
+def count_set(
     model: AdaptedModel, config: PretrainConfig, folder: Path, name: str
-) -> dict[str, dict[str, list[list[int]]]]:
-    """Swap -> language -> [character errors, word errors] in the order of ``fold.json``."""
-    utterances = {u.id: u for u in read_manifest(folder / f"{name}.jsonl")}
-    hashes = {row_id: audio_hash(u.audio) for row_id, u in utterances.items()}
-    cache = PrefixCache(model)
-    cache.fill(
-        model,
-        {hashes[row_id]: u.audio for row_id, u in utterances.items()},
-        {hashes[row_id]: u.seconds for row_id, u in utterances.items()},
-        config.training.cache_limit_gb,
-    )
-    fold = json.loads((folder / "fold.json").read_text())["sets"][name]
+) -> dict[str, dict[str, Counts]]:
+    """Swap -> language -> counts."""
     swaps = swaps_of(model, name)
-    counted: dict[str, dict[str, list[list[int]]]] = {swap: {} for swap in swaps}
-    for language, entry in fold.items():
-        rows = entry["ids"]
-        states = [torch.from_numpy(cache[hashes[r]].astype(np.float32)) for r in rows]
-        lengths = torch.tensor(list(map(len, states)), device=model.device)
-        hidden = pad_sequence(states, batch_first=True).to(model.device)
-        meant = [romanized(utterances[row_id]) for row_id in rows]
+    counted: dict[str, dict[str, Counts]] = {swap: {} for swap in swaps}
+    for heard in hear(model, folder, name, config.training.cache_limit_gb):
         for swap, adapter_for in swaps.items():
-            spoken = [None if swap == "none" else language] * len(rows)
-            output = model(lengths, spoken, hidden=hidden, adapter=adapter_for(language))
-            said = greedy_decode(output["logits"], output["lengths"], model.vocabulary)
-            counted[swap][language] = [
-                [count.errors for count in character_errors(meant, said)],
-                [count.errors for count in word_errors(meant, said)],
-            ]
+            counted[swap][heard.language] = count_errors(
+                model, heard, adapter_for(heard.language), adapted=swap != "none"
+            )
     return counted
 
 

@@ -1,4 +1,4 @@
-"""Finished cells -> docs/zero-shot-study.md: python recipes/zero_shot_study/tables.py
+"""Finished cells -> docs/zero-shot-study.md and its plots: python recipes/zero_shot_study/tables.py
 
 Counts of an utterance are averaged over the seeds that a cell has, pooled over a language, averaged over
 languages; intervals and tests go by clade. Only folds and seeds that all compared arms have are used.
@@ -6,79 +6,22 @@ languages; intervals and tests go by clade. Only folds and seeds that all compar
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
-from folds import HERE
+from cells import Cells, difference, interval_of, macro
+from curve import few_shot_section
+from gains import gain_section, script_section
+from other_arms import baseline_section, search_section
+from plots import Bar, bars
+from wording import COMPARED, DOCS, NAMES, compared, named, plot, with_interval
 
 from madg_speech.cache import atomic_path
 from madg_speech.languages import resolve
-from madg_speech.metrics.bootstrap import Rate, macro_interval, paired_difference
 from madg_speech.splits import clade_of
-from madg_speech.typology import nearest, observed_share
+from madg_speech.typology import observed_share
 
-PAGE = HERE.parent.parent / "docs" / "zero-shot-study.md"
-SAMPLES = 2000
-NAMES = {
-    "none": "no adapter (head only)",
-    "static": "static, stage one",
-    "static-long": "static, trained on as long",
-    "two-stage": "**two-stage, true vectors**",
-    "shuffled": "two-stage, shuffled vectors",
-}
+PAGE = DOCS / "zero-shot-study.md"
 CONTRASTS = (("two-stage", "shuffled"), ("two-stage", "static-long"), ("two-stage", "none"))
-Rates = dict[str, Rate]
-
-
-class Cells:
-    """All finished cells and what their counts are about."""
-
-    def __init__(self) -> None:
-        self.folds = {p.stem: _read(p) for p in sorted((HERE / "folds").glob("*.json"))}
-        self.cells: dict[tuple[str, int, str], Any] = {}
-        for path in sorted((HERE / "results").glob("*.json")):
-            fold, seed, arm = path.stem.split("-", 2)
-            self.cells[fold, int(seed), arm] = _read(path)
-
-    def shared(self, arms: Sequence[str]) -> list[tuple[str, int]]:
-        """Folds and seeds in which all ``arms`` are finished."""
-        places = [{(f, s) for f, s, a in self.cells if a == arm} for arm in arms]
-        return sorted(set.intersection(*places)) if places else []
-
-    def rates(
-        self,
-        arm: str,
-        split: str,
-        subset: str,
-        places: Sequence[tuple[str, int]],
-        swap: str = "own",
-        metric: int = 0,
-    ) -> Rates:
-        """Language -> CER (or WER, ``metric`` 1) over the utterances of ``subset``: primary or words."""
-        collected: dict[str, list[tuple[list[float], list[int]]]] = defaultdict(list)
-        for fold, seed in places:
-            counts = self.cells[fold, seed, arm]["errors"][split][swap]
-            for language, entry in self.folds[fold]["sets"][split].items():
-                kept = [i for i, p in enumerate(entry["primary"]) if p == (subset == "primary")]
-                lengths = entry["words" if metric else "chars"]
-                if kept:
-                    errors = [counts[language][metric][i] for i in kept]
-                    collected[language].append((errors, [lengths[i] for i in kept]))
-        rates = {}
-        for language, runs in collected.items():
-            by_length = defaultdict(
-                list
-            )  # folds choose their own dev utterances: pool, not average
-            for errors, lengths in runs:
-                by_length[tuple(lengths)].append(errors)
-            errors = np.concatenate([np.mean(group, axis=0) for group in by_length.values()])
-            lengths = np.concatenate([np.array(lengths) for lengths in by_length])
-            rates[language] = Rate.of(errors, lengths, SAMPLES, language)
-        return rates
 
 
 def main() -> None:
@@ -94,7 +37,12 @@ def main() -> None:
         "speaker a language).\n",
         *_overview(cells),
         *_contrasts(cells),
+        *gain_section(cells),
+        *script_section(cells),
+        *baseline_section(cells),
         *_swaps(cells),
+        *search_section(cells),
+        *few_shot_section(cells),
         *_languages(cells),
         *_rates_grid(cells),
     ]
@@ -104,17 +52,18 @@ def main() -> None:
 
 
 def _overview(cells: Cells) -> Iterator[str]:
-    arms = [arm for arm in NAMES if any(a == arm for _, _, a in cells.cells)]
+    arms = [arm for arm in NAMES if cells.shared([arm])]
     places = cells.shared(arms)
     if not places:
         return
-    yield f"## Arms\n\nFolds and seeds in which all arms are finished: {_named(places)}. Macro CER.\n"
+    yield f"## Arms\n\nFolds and seeds in which all arms are finished: {named(places)}. Macro CER.\n"
     yield "| arm | trainable | primary, unseen clades | single words, unseen | trained languages | dev |"
     yield "|---|---|---|---|---|---|"
+    drawn = []
     for arm in arms:
         trainable = cells.cells[*places[0], arm]["trainable"]
-        row = [
-            _macro(cells.rates(arm, split, subset, places))
+        found = [
+            cells.rates(arm, split, subset, places)
             for split, subset in (
                 ("test", "primary"),
                 ("test", "words"),
@@ -122,28 +71,32 @@ def _overview(cells: Cells) -> Iterator[str]:
                 ("dev", "primary"),
             )
         ]
-        yield f"| {NAMES[arm]} | {trainable / 1e6:.2f} M | " + " | ".join(row) + " |"
+        row = " | ".join(map(with_interval, found))
+        yield f"| {NAMES[arm]} | {trainable / 1e6:.2f} M | {row} |"
+        if found[0] and found[2]:
+            both = (found[2], found[0])
+            values, intervals = [macro(r) for r in both], [interval_of(r) for r in both]
+            drawn.append(
+                Bar(NAMES[arm].strip("*"), (values[0], values[1]), (intervals[0], intervals[1]))
+            )
+    if drawn:
+        title = "Macro CER of trained and of unseen languages, by arm"
+        picture = bars(drawn, ("trained languages", "unseen clades (primary set)"), title)
+        yield plot("arms", picture, f"{title}.")
     yield ""
 
 
 def _contrasts(cells: Cells) -> Iterator[str]:
     yield "## Contrasts\n\nDifference of macro CER on the primary set, true vectors minus the other arm;"
-    yield "negative: the true vectors are better. p: sign flips over clades.\n"
-    yield "| against | cells | difference | 95 % | p (least) | detectable | languages, clades |"
+    yield "negative: the true vectors are better. 95 %: bootstrap over clades, then utterances. p: sign"
+    yield "flips over clades. Detectable: the true difference found with 80 % power.\n"
+    yield f"| against | cells | {COMPARED} |"
     yield "|---|---|---|---|---|---|---|"
     for a, b in CONTRASTS:
         places = cells.shared([a, b])
-        if not places:
-            continue
-        one, other = (cells.rates(arm, "test", "primary", places) for arm in (a, b))
-        found = paired_difference(one, other, {name: clade_of(name) for name in one})
-        interval = f"{found.interval[0]:+.3f} to {found.interval[1]:+.3f}" if found.interval else ""
-        p = f"{found.p:.3f} ({found.smallest_p:.3f})" if found.p is not None else ""
-        least = f"{found.detectable:.3f}" if found.detectable is not None else ""
-        yield (
-            f"| {NAMES[b]} | {_named(places)} | {found.mean:+.4f} | {interval} | {p} | {least} "
-            f"| {found.languages}, {found.clusters} |"
-        )
+        if places:
+            one, other = (cells.rates(arm, "test", "primary", places) for arm in (a, b))
+            yield f"| {NAMES[b]} | {named(places)} | {compared(difference(one, other))} |"
     yield ""
 
 
@@ -152,23 +105,36 @@ def _swaps(cells: Cells) -> Iterator[str]:
     if not places:
         return
     yield "## Test-time swaps in the two-stage cells\n\nNothing is trained again: `mean` is the static"
-    yield "part alone, `scaled-0.5` half the generated part, `nearest` the nearest trained language.\n"
-    swaps = list(cells.cells[*places[0], "two-stage"]["errors"]["test"])
-    arms = [arm for arm in ("two-stage", "shuffled") if set(places) <= set(cells.shared([arm]))]
-    yield "| adapter | " + " | ".join(f"{arm}: primary | {arm}: dev" for arm in arms) + " |"
+    yield "part alone, `scaled-0.5` half the generated part, `nearest` the nearest trained language,"
+    yield "`same-clade` and `other-family` a wrong language, `english` English for all. A swap is shown"
+    yield "beside `own` of the cells that have it.\n"
+    arms = [arm for arm in ("two-stage", "shuffled") if cells.shared([arm])]
+    swaps = dict.fromkeys(
+        swap
+        for (_, _, arm), cell in cells.cells.items()
+        if arm in arms
+        for swap in cell["errors"].get("test", {})
+    )
+    columns = " | ".join(f"{arm}: primary (own) | {arm}: dev (own)" for arm in arms)
+    yield f"| adapter | {columns} |"
     yield "|---|" + "---|---|" * len(arms)
     for swap in swaps:
-        row = [
-            _macro(cells.rates(arm, split, "primary", places, swap), False)
-            for arm in arms
-            for split in ("test", "dev")
-        ]
+        row = []
+        for arm in arms:
+            for split in ("test", "dev"):
+                there = cells.shared([arm], split, swap)
+                shown = [
+                    macro(cells.rates(arm, split, "primary", there, kind))
+                    for kind in (swap, "own")
+                    if there and cells.rates(arm, split, "primary", there, kind)
+                ]
+                row.append(f"{shown[0]:.3f} ({shown[1]:.3f})" if shown else "")
         yield f"| {swap} | " + " | ".join(row) + " |"
     yield ""
 
 
 def _languages(cells: Cells) -> Iterator[str]:
-    arms = [arm for arm in NAMES if any(a == arm for _, _, a in cells.cells)]
+    arms = [arm for arm in NAMES if cells.shared([arm])]
     places = cells.shared(arms)
     if not places:
         return
@@ -177,12 +143,11 @@ def _languages(cells: Cells) -> Iterator[str]:
     yield "|---|---|---|---|" + "---|" * len(arms)
     per_arm = {arm: cells.rates(arm, "test", "primary", places) for arm in arms}
     for language in sorted(per_arm[arms[0]], key=lambda name: (clade_of(name), name)):
-        fold = next(f for f, _ in places if language in cells.folds[f]["sets"]["test"])
-        near = nearest(language, cells.folds[fold]["trained"], 1)[0]
+        near, distance = cells.distance(language)
         values = " | ".join(f"{per_arm[arm][language].value:.3f}" for arm in arms)
         yield (
             f"| {resolve(language).name} ({language}) | {clade_of(language)[-1]} "
-            f"| {near.iso} ({near.distance:.2f}) | {observed_share(language):.0%} | {values} |"
+            f"| {near} ({distance:.2f}) | {observed_share(language):.0%} | {values} |"
         )
     yield ""
 
@@ -194,31 +159,13 @@ def _rates_grid(cells: Cells) -> Iterator[str]:
                     "two-stage-slow", "shuffled", "shuffled-slow")
         if ("a", 0, arm) in cells.cells
     ]  # fmt: skip
-    if not grid:
+    if not any(arm.endswith("slow") for arm, _ in grid):
         return
     yield "## Learning rates\n\nDev CER of fold a, seed 0, at each look during training.\n"
     yield "| arm | rate | dev CER |\n|---|---|---|"
     for arm, cell in grid:
         looks = ", ".join(f"{value:.3f}" for value in cell["dev_cer_during_training"])
         yield f"| {arm} | {cell['config']['training']['learning_rate']:g} | {looks} |"
-
-
-def _macro(rates: Rates, with_interval: bool = True) -> str:
-    if not rates:
-        return ""
-    mean = f"{np.mean([rate.value for rate in rates.values()]):.3f}"
-    interval = macro_interval(rates, {name: clade_of(name) for name in rates})
-    return (
-        f"{mean} ({interval[0]:.3f} to {interval[1]:.3f})" if interval and with_interval else mean
-    )
-
-
-def _named(places: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{fold}{seed}" for fold, seed in places)
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
 
+from madg_speech.evaluation.report.frame import Frame, short, ticks
 from madg_speech.evaluation.report.parts import Part
 from madg_speech.evaluation.report.sheet import percent, span
 from madg_speech.evaluation.report.tables import group_label, group_names
 
-_WIDTH, _HEIGHT = 360.0, 270.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 350.0, 14.0, 228.0
+_BOX = Frame(width=360.0, height=270.0, left=44.0, right=350.0, top=14.0, bottom=228.0)
 
 
 @dataclass(frozen=True)
@@ -96,14 +94,14 @@ def gain_plot(part: Part, system: str, baseline: str) -> str | None:
     if len(found) < 2:
         return None
     far = max(distance for _, distance, _ in found)
-    xs = _ticks(0.0, 1.05 * far)
+    xs = ticks(0.0, 1.05 * far)
     gains = [gain for _, _, gain in found]
-    ys = _ticks(min(0.0, *gains), max(0.0, *gains)) if any(gains) else [-1.0, 0.0, 1.0]
+    ys = ticks(min(0.0, *gains), max(0.0, *gains)) if any(gains) else [-1.0, 0.0, 1.0]
     x_end, y_low, y_high = max(xs[-1], 1.05 * far), ys[0], ys[-1]
 
     def place(distance: float, gain: float) -> tuple[float, float]:
-        x = _LEFT + (_RIGHT - _LEFT) * distance / x_end
-        return x, _BOTTOM - (_BOTTOM - _TOP) * (gain - y_low) / (y_high - y_low)
+        x = _BOX.left + (_BOX.right - _BOX.left) * distance / x_end
+        return x, _BOX.bottom - (_BOX.bottom - _BOX.top) * (gain - y_low) / (y_high - y_low)
 
     drawn = [_axes(xs, ys, place(0, 0)[1], x_end, (y_low, y_high))]
     taken: list[tuple[float, float]] = []
@@ -120,16 +118,16 @@ def gain_plot(part: Part, system: str, baseline: str) -> str | None:
         drawn.append(f"<g><title>{escape(told)}</title>{mark}</g>")
     # Languages never trained on are named first: they are what the plot is about.
     for language in sorted(spots, key=lambda name: part.group_of(name) == "trained"):
-        label = _free_label(spots[language], taken, spots.values())
+        label = _BOX.free_label(spots[language], taken, spots.values())
         if label is not None:
             taken.append(label)
             drawn.append(
                 f'<text class="code" x="{label[0]:.1f}" y="{label[1]:.1f}">{language}</text>'
             )
     title = escape(f"Gain of {system} over {baseline} against typological distance")
+    view = f"0 0 {_BOX.width:.0f} {_BOX.height:.0f}"
     return (
-        f'<svg class="gain" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{title}">'
-        f"{''.join(drawn)}</svg>"
+        f'<svg class="gain" viewBox="{view}" role="img" aria-label="{title}">{"".join(drawn)}</svg>'
     )
 
 
@@ -139,50 +137,20 @@ def _axes(
     low, high = y_range
     lines = []
     for y in ys:
-        at = _BOTTOM - (_BOTTOM - _TOP) * (y - low) / (high - low)
-        lines.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{_RIGHT}"/>')
+        at = _BOX.bottom - (_BOX.bottom - _BOX.top) * (y - low) / (high - low)
+        lines.append(f'<path class="grid" d="M{_BOX.left} {at:.1f}H{_BOX.right}"/>')
         lines.append(
-            f'<text class="tick" x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_short(y)}</text>'
+            f'<text class="tick" x="{_BOX.left - 6}" y="{at + 4:.1f}" text-anchor="end">{short(y)}</text>'
         )
     for x in xs:
-        at = _LEFT + (_RIGHT - _LEFT) * x / x_end
+        at = _BOX.left + (_BOX.right - _BOX.left) * x / x_end
         lines.append(
-            f'<text class="tick" x="{at:.1f}" y="{_BOTTOM + 16}" text-anchor="middle">{_short(x)}</text>'
+            f'<text class="tick" x="{at:.1f}" y="{_BOX.bottom + 16}" text-anchor="middle">{short(x)}</text>'
         )
-    lines.append(f'<path class="zero" d="M{_LEFT} {zero:.1f}H{_RIGHT}"/>')
-    middle = (_LEFT + _RIGHT) / 2
+    lines.append(f'<path class="zero" d="M{_BOX.left} {zero:.1f}H{_BOX.right}"/>')
+    middle = (_BOX.left + _BOX.right) / 2
     lines.append(
-        f'<text class="axis" x="{middle}" y="{_BOTTOM + 35}" text-anchor="middle">'
+        f'<text class="axis" x="{middle}" y="{_BOX.bottom + 35}" text-anchor="middle">'
         "distance to the nearest other training language</text>"
     )
     return "".join(lines)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Four to seven round numbers that enclose ``low`` and ``high``."""
-    size = max(high - low, 1e-6)
-    power: float = 10.0 ** floor(log10(size / 4))
-    step = next(power * k for k in (1, 2, 5, 10) if size / (power * k) <= 5)
-    first, last = floor(low / step + 1e-9), -floor(-high / step + 1e-9)
-    return [step * i for i in range(first, last + 1)]
-
-
-def _short(value: float) -> str:
-    return f"{value:.6g}".replace("-", "−")
-
-
-def _free_label(
-    spot: tuple[float, float],
-    taken: list[tuple[float, float]],
-    marks: Iterable[tuple[float, float]],
-) -> tuple[float, float] | None:
-    """Where a code of three letters fits beside its mark without covering another; None if nowhere."""
-    x, y = spot
-    others = [mark for mark in marks if mark != spot]
-    for at in ((x + 7, y + 3.5), (x - 25, y + 3.5), (x - 9, y - 7), (x - 9, y + 14)):
-        inside = at[0] >= _LEFT and at[0] + 18 <= _WIDTH and _TOP - 6 <= at[1] <= _BOTTOM
-        clear = all(abs(at[0] - a) > 20 or abs(at[1] - b) > 9 for a, b in taken)
-        bare = all(not (-4 < a - at[0] < 22 and -13 < b - at[1] < 5) for a, b in others)
-        if inside and clear and bare:
-            return at
-    return None

@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from madg_speech.backbones.pieces import Tokenizer
 from madg_speech.data.lines import read_lines
 from madg_speech.data.rows import Problem
@@ -105,7 +103,8 @@ def _corpus(
     """Windows in which something can be hidden, in order of their sentences' hashes."""
     rows = Rows(tokenizer, WINDOW)
     rows.add(language, sorted(lines.items(), key=lambda item: rank(item[0])), left_out)
-    askable = [bool(np.isin(window[1:-1], known).any()) for window in rows.pieces]
+    answers = set(known.tolist())
+    askable = [not answers.isdisjoint(window[1:-1]) for window in rows.pieces]
     if not all(askable):
         left_out[UNKNOWN] = [
             place for place, good in zip(rows.ids, askable, strict=True) if not good

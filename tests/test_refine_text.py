@@ -120,6 +120,13 @@ def test_an_adapter_is_tuned_and_only_it_and_tasks_are_scored_with_it(
     generated, refined = sorted(p for p in (tmp_path / "scores").iterdir() if p.is_dir())
     assert {p.stem for p in generated.glob("???.json")} == {"eng", "fin", "wol"}
     assert [p.stem for p in refined.glob("???.json")] == ["wol"]
+    options = ["--task", "pos", "--checkpoint", str(trained), rules[1], "the cat sat", "--lang"]
+    result = CliRunner().invoke(app, ["predict", *options, "wol"])
+    assert result.exit_code == 0 and result.stdout.startswith("the\t")
+    error = CliRunner().invoke(app, ["predict", *options, "fin"]).exception
+    assert isinstance(error, CheckpointError) and "no adapter of fin there, only of wol" in str(
+        error
+    )
 
 
 def test_a_killed_refinement_ends_where_an_unbroken_one_does(

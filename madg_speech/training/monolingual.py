@@ -15,7 +15,7 @@ from madg_speech.objectives.mlm import Numbers
 from madg_speech.training.progress import say
 
 WINDOW = 128  # pieces, as pretraining has it by default
-DEV_SENTENCES = 200  # more cost time at each score and change none
+DEV_SENTENCES = 200  # more would only cost time at each score
 SCORED = "lines that stand in --dev too"
 UNKNOWN = "windows without a piece that the checkpoint's head knows"
 

@@ -16,6 +16,7 @@ from madg_speech.training.progress import say
 
 WINDOW = 128  # pieces, as pretraining has it by default
 DEV_SENTENCES = 200  # more would only cost time at each score
+BROKEN = "lines that are not UTF-8"
 SCORED = "lines that stand in --dev too"
 UNKNOWN = "windows without a piece that the checkpoint's head knows"
 
@@ -70,7 +71,7 @@ def _read(files: Sequence[Path], left_out: dict[str, list[str]]) -> dict[str, st
             raise DataError(f"{file}: no such file; expected text, a sentence a line")
         for number, line in enumerate(read_lines(file)):
             if isinstance(line, Problem):
-                left_out.setdefault(f"{line.reason}s", []).append(line.where)
+                left_out.setdefault(BROKEN, []).append(line.where)
                 continue
             place, text = line
             if number == 0 and _is_entry(text):

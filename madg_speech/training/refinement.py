@@ -108,7 +108,7 @@ def tune(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model = trainer.load_best()
     after = score()
-    if after > before:
+    if not after <= before:  # or no number at all
         say(f"no step was better than the start (best {after:.3f}): the start is kept")
         model.load_trainable_state(begun, str(output))
         after = before

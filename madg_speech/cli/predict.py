@@ -36,7 +36,8 @@ def predict(
     adapter_from: Annotated[
         str | None,
         typer.Option(
-            help="generated, none, nearest, mean, or another language's; as it was learned."
+            help="generated, none, nearest, mean, another language's, or refined:FOLDER; as it was "
+            "learned when left out."
         ),
     ] = None,
     pretokenized: Annotated[

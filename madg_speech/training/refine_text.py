@@ -17,11 +17,12 @@ from madg_speech.errors import CheckpointError
 from madg_speech.model import checkpoint_folder
 from madg_speech.text_config import MlmTrainingConfig
 from madg_speech.text_model import TextModel
-from madg_speech.training.mlm import MLM, TextTrainer, batch_plan
+from madg_speech.training.mlm import MLM, batch_plan
 from madg_speech.training.monolingual import load_sentences
 from madg_speech.training.refinement import Refined, RefinementConfig, read_refined, tune
 from madg_speech.training.run import describe_run, open_run, training_arguments
 from madg_speech.training.starts import choose_start, starting_source
+from madg_speech.training.trainer import SpeechTrainer
 
 
 class TextRefineConfig(RefinementConfig):
@@ -69,7 +70,7 @@ def refine_text(
     model.head.requires_grad_(False)
     describe_run(run, config, {"train": train, "dev": dev})
     training = MlmTrainingConfig(**config.schedule(eval_every=20), pieces_per_batch=1024)
-    trainer = TextTrainer(
+    trainer = SpeechTrainer(
         model,
         training_arguments(training, run, device, cached=True, dev=True, metric=MLM.metric),
         batch_plan(training, training.pieces_per_batch, train),

@@ -117,7 +117,7 @@ class TwoStage(WeightSource):
         if not others:
             return language
         near = np.argsort(self.typology.distances(language, others), kind="stable")[:RELATIVES]
-        return others[int(near[torch.randint(len(near), ()).item()])]
+        return others[int(near[int(torch.randint(len(near), ()))])]
 
     def forward(self, languages: Sequence[str]) -> AdapterWeights:
         """Generate the adapters of ``languages``; raises UnknownLanguageError for one without vector."""

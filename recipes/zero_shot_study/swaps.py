@@ -38,7 +38,9 @@ def swaps_of(model: AdaptedModel, split: str) -> dict[str, AdapterFor]:
     if isinstance(source, PerLanguage) or typology.name == "language-id":
         return swaps | {rule: _by_rule(model, rule) for rule in RULES}
     trained = model.spec.languages
-    if not isinstance(source, MadG | TwoStage) or len(trained) == 1:  # no other language to stand in
+    if (
+        not isinstance(source, MadG | TwoStage) or len(trained) == 1
+    ):  # no other language to stand in
         return swaps
 
     def of_other(swap: str) -> AdapterFor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -138,7 +138,7 @@ class ActiveAdapters:
     Attributes:
         weights: adapters of L languages.
         index: [B] int64, the row's place among the L languages, -1 for no adapter.
-        on: [B, 1, 1] bool, false where the index is -1; None when every row has an adapter.
+        on: [B, 1 or T, 1] bool, false where nothing is adapted; None when every row has an adapter.
         single: every row uses the one language that ``weights`` holds: no gathering needed.
     """
 
@@ -161,6 +161,12 @@ class ActiveAdapters:
         rows = torch.tensor(index, dtype=torch.int64, device=weights.down.device)
         on = None if all(i >= 0 for i in index) else (rows >= 0)[:, None, None]
         return cls(weights, rows.clamp(min=0), on, languages == 1)
+
+    def within(self, lengths: Tensor, frames: int) -> ActiveAdapters:
+        """The same adapters in the first ``lengths`` [B] of so many frames of each row alone."""
+        places = torch.arange(frames, device=self.index.device)
+        inside = (places[None] < lengths.to(self.index.device)[:, None])[..., None]
+        return replace(self, on=inside if self.on is None else inside & self.on)
 
 
 def bottleneck(hidden: Tensor, layer: int, active: ActiveAdapters) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from madg_speech.adapters import AdapterWeights
 from madg_speech.errors import CheckpointError, ConfigError, UnknownLanguageError
 from madg_speech.languages import Language, resolve
-from madg_speech.model import AdaptedModel
+from madg_speech.model import AdaptedEncoder
 from madg_speech.typology import read_vector
 
 NONE = "none"
@@ -36,10 +36,15 @@ class Conditioning:
     origin: str
     weights: AdapterWeights | None
 
+    @property
+    def row(self) -> str | None:
+        """What a model is told of a row: a language for the adapter, None for none."""
+        return None if self.weights is None else self.label
+
 
 @torch.inference_mode()
 def condition(
-    model: AdaptedModel,
+    model: AdaptedEncoder,
     lang: str,
     *,
     adapter_from: str | None = None,
@@ -87,7 +92,7 @@ def _label(lang: str) -> tuple[str, Language | None]:
     return language.iso, language
 
 
-def _from_vector(model: AdaptedModel, lang: str, path: Path) -> Conditioning:
+def _from_vector(model: AdaptedEncoder, lang: str, path: Path) -> Conditioning:
     typology = getattr(model.source, "typology", None)
     if typology is None:
         raise ConfigError(
@@ -101,7 +106,7 @@ def _from_vector(model: AdaptedModel, lang: str, path: Path) -> Conditioning:
     return Conditioning(label, language, str(path), source([label]))
 
 
-def _load_adapter(model: AdaptedModel, folder: Path) -> AdapterWeights:
+def _load_adapter(model: AdaptedEncoder, folder: Path) -> AdapterWeights:
     if not (folder / ADAPTER).is_file():
         raise CheckpointError(f"{folder} is no adapter folder: it has no {ADAPTER}")
     weights, languages = AdapterWeights.load(folder / ADAPTER)

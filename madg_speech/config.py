@@ -25,7 +25,7 @@ LONGEST = 30.0  # seconds that a Whisper encoder takes
 SourceKind = Literal[
     "none", "static", "static-wide", "per-language", "madg", "madg-ls", "two-stage"
 ]
-SpeechObjective = Literal["ctc", "best-rq", "contrastive"]
+SpeechObjective = Literal["ctc", "best-rq", "contrastive", "seq2seq"]
 ObjectiveName = SpeechObjective | Literal["mlm"]
 TypologyName = Literal[
     "uriel",
@@ -86,6 +86,11 @@ class TypologyConfig(Section):
     seed: int = Field(0, description="Of the permutation and of random vectors.")
     permutation: dict[str, str] | None = Field(
         None, description="Whose vector each language gets; drawn and stored by pretrain."
+    )
+    reference: tuple[str, ...] = Field(
+        (),
+        description="Languages that vectors are centred on and scaled by, the training languages when "
+        "left out; a joint run stores those of both media.",
     )
 
     @model_validator(mode="before")
@@ -222,6 +227,7 @@ class DescentConfig(Section):
     seed: int = Field(0, description="Batches, initialisation, dropout.")
     eval_every: int = Field(250, gt=0, description="Steps between dev scores and checkpoints.")
     mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="bf16 also on CPUs.")
+    cache_limit_gb: float = Field(20.0, gt=0, description="Refuse a larger prefix cache.")
 
 
 class OptimisationConfig(DescentConfig):
@@ -252,7 +258,6 @@ class TrainingConfig(OptimisationConfig):
     cache_prefix: bool = Field(
         True, description="Compute the layers below the first adapter once and keep them on disk."
     )
-    cache_limit_gb: float = Field(20.0, gt=0, description="Refuse a larger prefix cache.")
     augment: AugmentConfig = AugmentConfig()
 
     @field_validator("augment")
@@ -300,15 +305,27 @@ class ContrastiveConfig(Section):
     temperature_decay: float = Field(0.999995, gt=0, le=1, description="Factor a step.")
 
 
+class Seq2SeqConfig(Section):
+    """Whisper's frozen decoder on adapted encoder states (objective seq2seq)."""
+
+    temperature: float = Field(
+        0.05,
+        gt=0,
+        description="Of the prompt's mixture of language tokens, where Whisper has none for a language: "
+        "in shares of features; 0.2 is a median pair.",
+    )
+
+
 class PretrainConfig(Section):
     """A whole `madg-speech pretrain` run."""
 
-    objective: SpeechObjective = Field("ctc", description="ctc, best-rq or contrastive.")
+    objective: SpeechObjective = Field("ctc", description="ctc, best-rq, contrastive or seq2seq.")
     vocabulary: Literal["romanized", "phones"] = Field(
         "romanized", description="What CTC writes: Latin letters, or IPA as eSpeak NG has it."
     )
     best_rq: BestRqConfig = BestRqConfig()
     contrastive: ContrastiveConfig = ContrastiveConfig()
+    seq2seq: Seq2SeqConfig = Seq2SeqConfig()
     backbone: BackboneConfig = BackboneConfig()
     source: SourceConfig = SourceConfig()
     data: DataConfig
@@ -344,9 +361,12 @@ class PretrainConfig(Section):
                 f"objective {self.objective} trains adapters: source.kind none has none"
             )
         if self.training.augment.asked:
-            raise ValueError(
-                f"objective {self.objective} masks the audio itself: leave training.augment out"
+            reason = (
+                "hears windows as they are"
+                if self.objective == "seq2seq"
+                else "masks the audio itself"
             )
+            raise ValueError(f"objective {self.objective} {reason}: leave training.augment out")
         if self.objective == "contrastive" and self.training.cache_prefix:
             raise ValueError(
                 "objective contrastive masks below the first layer, so nothing can be cached: set "
@@ -376,7 +396,8 @@ def load_config(
 ) -> Model:
     """Read a YAML file; ``inherit: other.yaml`` (relative to it) supplies what it leaves out.
 
-    ``inherit: [a.yaml, b.yaml]``: where both say something, the later one counts.
+    ``inherit: [a.yaml, b.yaml]``: where both say something, the later one counts. A section may
+    inherit a whole file too: ``speech: {inherit: speech.yaml, training: {...}}``.
 
     Raises:
         ConfigError: names the file, the key, and the nearest valid key or what was expected.
@@ -407,11 +428,21 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: not YAML ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level")
-    parents = values.pop("inherit", None) or []
+    return _inherited(values, path, (*above, path.resolve()))
+
+
+def _inherited(values: dict[str, Any], path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """``values`` of ``path`` over what their ``inherit`` names, and so in each section."""
+    own = {
+        key: _inherited(value, path, above) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if key != "inherit"
+    }
+    parents = values.get("inherit") or []
     merged: dict[str, Any] = {}
     for parent in [parents] if isinstance(parents, str) else parents:
-        merged = _merge(merged, _read(path.parent / str(parent), (*above, path.resolve())))
-    return _merge(merged, values)
+        merged = _merge(merged, _read(path.parent / str(parent), above))
+    return _merge(merged, own)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,13 +20,14 @@ from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone, Encoder
 from madg_speech.cache import atomic_path
-from madg_speech.config import BackboneConfig, ObjectiveName, Section, SourceConfig
+from madg_speech.config import BackboneConfig, ObjectiveName, Section, Seq2SeqConfig, SourceConfig
 from madg_speech.errors import CheckpointError
 from madg_speech.injection import Injection
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY, CARD = "model.safetensors", "config.json", "vocab.json", "README.md"
+Medium = Literal["speech", "text"]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 DEFAULT = Path(__file__).parent / "checkpoints" / "default"
 
@@ -40,6 +41,7 @@ class ModelConfig(Section):
     layers: int
     source: SourceConfig
     objective: ObjectiveName = Field("ctc", description="What the source was trained for.")
+    seq2seq: Seq2SeqConfig | None = Field(None, description="Of objective seq2seq.")
     languages: tuple[str, ...] = Field((), description="ISO 639-3 codes trained on.")
     expected_cer: dict[str, float] = Field(
         default_factory=dict, description="Measured CER per group: trained, clade, unrelated."
@@ -57,6 +59,8 @@ class AdaptedEncoder(nn.Module):
 
     backbone: Any  # an Encoder; each kind of model says which
     vocabulary: Vocabulary | None = None
+    # How the names of tensors begin that are frozen, and in no checkpoint.
+    kept_out: ClassVar[tuple[str, ...]] = ("backbone.",)
 
     def __init__(self, backbone: Encoder, source: Any, config: ModelConfig):
         super().__init__()
@@ -80,15 +84,18 @@ class AdaptedEncoder(nn.Module):
         device: torch.device = next(self.backbone.parameters()).device
         return device
 
-    def prefix(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def prefix(
+        self, inputs: Tensor, lengths: Tensor, stop: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What lies below the first adapter: hidden [B, T, H] and lengths along T.
 
         That is ``prefix_layers`` layers; the first adapter's own is among them where the adapter
-        reads the output of its layer (``Placement``).
+        reads the output of its layer (``Placement``). ``stop``: so many layers instead.
         """
+        stop = self.prefix_layers if stop is None else stop
         with torch.no_grad():
             hidden, frames = self.backbone.embed(inputs, lengths)
-            return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), frames
+            return self.backbone.run_layers(hidden, frames, stop=stop), frames
 
     def adapted_layers(
         self,
@@ -132,9 +139,9 @@ class AdaptedEncoder(nn.Module):
         )
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Everything but the backbone: the source, and the head of the objective."""
+        """Everything but what is frozen: the source, and the head of the objective."""
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith("backbone.")}
+        return {name: value for name, value in state.items() if not name.startswith(self.kept_out)}
 
     def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
         """Load what :meth:`trainable_state` returned; CheckpointError if a tensor does not fit."""
@@ -286,7 +293,7 @@ class AdaptedModel(AdaptedEncoder):
         """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
 
         Args:
-            folder: or ``default``, or a hub id: :func:`checkpoint_folder`.
+            folder: that of a joint run too; or ``default``, or a hub id: :func:`checkpoint_folder`.
             backbone: in place of the one that the checkpoint names.
 
         Raises:
@@ -299,6 +306,11 @@ class AdaptedModel(AdaptedEncoder):
         if config.objective != "ctc":
             if config.objective == "mlm":
                 raise CheckpointError(f"{folder} is a model of text; expected one of speech")
+            if config.objective == "seq2seq":
+                raise CheckpointError(
+                    f"{folder} was trained for Whisper's decoder and has no CTC head: use it with "
+                    "`transcribe` and `evaluate`, --decoder whisper"
+                )
             raise CheckpointError(
                 f"{folder} was trained for {config.objective} and has no CTC head: give it one with "
                 f"`pretrain` and `init_from: {folder}`"
@@ -307,9 +319,14 @@ class AdaptedModel(AdaptedEncoder):
         source = build_source(config.source, config.hidden_size, config.layers, config.languages)
         model = cls(encoder, source, Vocabulary.load(folder / VOCABULARY), config)
         model.load_trainable_state(read_weights(folder), str(folder))
-        if (folder / CARD).is_file():
-            model.card = (folder / CARD).read_text(encoding="utf-8")
+        model.card = read_card(folder)
         return model.eval()
+
+
+def part_of(folder: Path, medium: Medium) -> Path:
+    """Where the model of ``medium`` lies in a joint checkpoint; any other checkpoint as it is."""
+    inner = folder / medium
+    return inner if (inner / CONFIG).is_file() and not (folder / CONFIG).is_file() else folder
 
 
 def load_encoder(config: ModelConfig, folder: Path, backbone: str | None = None) -> Backbone:
@@ -335,7 +352,7 @@ def check_shape(config: ModelConfig, encoder: Encoder, folder: Path, name: str) 
 
 
 def checkpoint_folder(name: Path | str) -> Path:
-    """The folder of a checkpoint: ``default`` is the one that the package carries.
+    """The folder of a model of speech: ``default`` is the one that the package carries.
 
     ``user/name``, where there is no such folder, is a repository on the Hugging Face hub; what is
     fetched lies in the hub's own cache.
@@ -345,7 +362,7 @@ def checkpoint_folder(name: Path | str) -> Path:
     """
     if str(name) != "default":
         is_hub_id = isinstance(name, str) and HUB_ID.fullmatch(name) and not Path(name).exists()
-        return _from_hub(str(name)) if is_hub_id else Path(name)
+        return _from_hub(str(name)) if is_hub_id else part_of(Path(name), "speech")
     if not (DEFAULT / CONFIG).is_file():
         raise CheckpointError(
             "this build of madg-speech carries no default checkpoint: train one with `madg-speech "
@@ -390,6 +407,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         return {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def read_card(folder: Path) -> str:
+    """The checkpoint's model card; empty where it has none."""
+    path = folder / CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def mask_spans(hidden: Tensor, lengths: Tensor, share: float, span: int = 10) -> Tensor:

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from madg_speech.audio import SAMPLE_RATE, Waveform, check_audible, stream_audio
 from madg_speech.conditioning import Conditioning, condition
-from madg_speech.decoding.path import Decoder, PathWord
+from madg_speech.decoding.path import PathWord
 from madg_speech.errors import AudioError
-from madg_speech.model import AdaptedModel
+from madg_speech.recognizers import Recognizer
 from madg_speech.transcript import Failure, Segment, Transcript, Word
 from madg_speech.windows import Window, cut_windows
 
@@ -27,7 +25,6 @@ class Job:
 
     Attributes:
         conditionings: the best-scoring one is used; none at all: found by listening.
-        decoder: what makes words of log probabilities.
         start: seconds to skip.
         end: seconds from the beginning of the recording at which to stop.
         vad: transcribe only what is speech.
@@ -35,7 +32,6 @@ class Job:
     """
 
     conditionings: tuple[Conditioning, ...]
-    decoder: Decoder
     start: float
     end: float | None
     vad: bool
@@ -47,7 +43,8 @@ class _Reading:
     """One way to hear a recording: with one language's adapter."""
 
     conditioning: Conditioning
-    total: float = 0.0  # log probability of the best path, summed over frames
+    total: float = 0.0  # log probability, summed over frames or windows
+    count: int = 0  # of these
     segments: list[Segment] = field(default_factory=list)
 
 
@@ -60,7 +57,6 @@ class _Recording:
     scores: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     peak: float = 0.0
-    frames: int = 0
     waiting: int = 0
     read: bool = False
     error: AudioError | None = None
@@ -81,8 +77,9 @@ class _Pool:
 class Pipeline:
     """One job over many files. Memory holds ten minutes of audio, however long the files are."""
 
-    def __init__(self, model: AdaptedModel, job: Job):
-        self.model = model
+    def __init__(self, recognizer: Recognizer, job: Job):
+        self.recognizer = recognizer
+        self.model = recognizer.model
         self.job = job
 
     def run(self, sources: Iterable[Path | str]) -> Iterator[Transcript | Failure]:
@@ -166,26 +163,17 @@ class Pipeline:
                 self._transcribe_batch(wanted)
             self.job.on_progress(share * sum(window.seconds for _, window in batch))
 
-    @torch.inference_mode()
     def _transcribe_batch(self, batch: list[tuple[_Recording, Window]]) -> None:
-        """Add a segment to each reading; the layers below the adapters run once for all languages."""
-        features, lengths = self.model.backbone.features([window.waveform for _, window in batch])
-        hidden, frames = self.model.prefix(features, lengths)
-        for place, reading in enumerate(batch[0][0].readings):
-            weights = reading.conditioning.weights
-            row = None if weights is None else reading.conditioning.label
-            output = self.model(frames, [row] * len(batch), hidden=hidden, adapter=weights)
-            scores = output["logits"].float().log_softmax(-1).cpu()
-            for (recording, window), row_scores, length in zip(
-                batch, scores, frames.tolist(), strict=True
-            ):
-                own = row_scores[:length]
-                words = self.job.decoder.decode(own)
-                target = recording.readings[place]
-                target.segments.append(self._segment(words, window))
-                target.total += float(own.amax(-1).sum())
-        for (recording, _), length in zip(batch, frames.tolist(), strict=True):
-            recording.frames += length
+        """Add a segment to each reading."""
+        waveforms = [window.waveform for _, window in batch]
+        conditionings = [reading.conditioning for reading in batch[0][0].readings]
+        for place, heard in enumerate(self.recognizer.recognize(waveforms, conditionings)):
+            for (recording, window), one in zip(batch, heard, strict=True):
+                reading = recording.readings[place]
+                reading.segments.append(self._segment(one.words, window))
+                reading.total += one.total
+                reading.count += one.count
+        for recording, _ in batch:
             recording.waiting -= 1
 
     def _segment(self, words: list[PathWord], window: Window) -> Segment:
@@ -205,10 +193,9 @@ class Pipeline:
     def _result(self, recording: _Recording) -> Transcript | Failure:
         if recording.error is not None:
             return Failure(recording.source, recording.error)
-        frames = max(recording.frames, 1)
         if len(recording.readings) > 1:
             recording.scores = {
-                reading.conditioning.label: round(reading.total / frames, 4)
+                reading.conditioning.label: round(reading.total / max(reading.count, 1), 4)
                 for reading in recording.readings
             }
         best = max(recording.readings, key=lambda reading: reading.total)
@@ -216,7 +203,7 @@ class Pipeline:
             recording.source,
             best.conditioning.label,
             best.conditioning.origin,
-            self.job.decoder.script,
+            self.recognizer.script,
             round(recording.seconds, 3),
             tuple(sorted(best.segments, key=lambda segment: segment.start)),
             recording.scores,

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 Precision = Literal["float32", "int8"]
+DecoderName = Literal["ctc", "whisper"]
+NO_LEXICON = (
+    "--lexicon and --lm are of the CTC head: Whisper's decoder writes native script itself; leave them "
+    "out, or choose --decoder ctc"
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Request:
         backbone: folder or hub id in place of the checkpoint's.
         device: found when left out.
         precision: ``float32`` or ``int8``.
+        text_decoder: ``ctc`` or ``whisper``; what the checkpoint was trained for when left out.
+        prompt_temperature: of ``whisper``'s mixture of language tokens.
         adapter_from: another language's adapter, or ``none``.
         vector: file with a typological vector of one's own.
         adapter: folder with a refined adapter.
@@ -46,6 +53,8 @@ class Request:
     backbone: str | None = None
     device: str | None = None
     precision: Precision = "float32"
+    text_decoder: DecoderName | None = None
+    prompt_temperature: float | None = None
     adapter_from: str | None = None
     vector: Path | None = None
     adapter: Path | None = None
@@ -71,6 +80,8 @@ class Request:
                 raise ConfigError(
                     "--lexicon is of one language: give one --lang, not several or auto"
                 )
+        if self.text_decoder == "whisper" and self.lexicon is not None:
+            raise ConfigError(NO_LEXICON)
         if self.lm is not None and self.lexicon is None:
             raise ConfigError(f"--lm {self.lm} scores words: give the words too (--lexicon FILE)")
 
@@ -85,7 +96,20 @@ class Request:
 
         self.check()
         checkpoint = self.checkpoint or (refined_from(self.adapter) if self.adapter else "default")
-        transcriber = load(checkpoint, self.backbone, self.device, self.precision)
+        transcriber = load(
+            checkpoint,
+            self.backbone,
+            self.device,
+            self.precision,
+            self.text_decoder,
+            self.prompt_temperature,
+        )
+        spec = transcriber.model.spec
+        if self.text_decoder == "whisper" and spec.objective != "seq2seq":
+            say(
+                f"{checkpoint}: its adapters were trained for {spec.objective}, not for Whisper's decoder; "
+                "its CTC head is not used"
+            )
         languages = self._conditionings(transcriber, say)
         return Loaded(self, transcriber, languages, self._decoder(transcriber, languages, say))
 
@@ -124,6 +148,8 @@ class Request:
         from madg_speech.decoding.lexicon import read_lexicon
 
         vocabulary = transcriber.model.vocabulary
+        if vocabulary is None:
+            raise ConfigError(NO_LEXICON)
         words = read_lexicon(self.lexicon, vocabulary, languages[0].label)
         if words.unspelt:
             say(

@@ -47,6 +47,12 @@ class MlmTrainingConfig(OptimisationConfig):
 
     pieces_per_batch: int = Field(4096, gt=0, description="In one batch, padding included.")
     mask_share: float = Field(0.15, gt=0, lt=1, description="Of a sentence's pieces.")
+    cached_views: int | None = Field(
+        None,
+        gt=0,
+        description="Hide pieces in so many ways of each window, used in turn, and keep on disk what the "
+        "layers below the first adapter make of them; hidden anew each time when left out.",
+    )
 
 
 class MlmConfig(Section):

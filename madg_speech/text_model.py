@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from madg_speech.model import (
     AdaptedEncoder,
     ModelConfig,
     check_shape,
+    part_of,
     read_model_config,
     read_weights,
 )
@@ -55,8 +56,23 @@ class MaskedTokenHead(nn.Module):
         return nn.functional.linear(inner, self.embeddings, self.bias)
 
 
+class KnownStates(Protocol):
+    """What frozen layers say of windows of pieces, computed before."""
+
+    @property
+    def below(self) -> int:
+        """The states are those that enter this layer."""
+
+    def read(self, ids: Tensor, lengths: Tensor) -> Tensor | None:
+        """[B, T, H] of piece numbers [B, T], lengths [B]; None where not all of them are known."""
+
+
 class TextModel(AdaptedEncoder):
     """A frozen text encoder with adapters from ``source``; with ``head`` a masked language model.
+
+    Attributes:
+        known: states to begin with, in place of the embeddings, where they are those of the batch and
+            of a layer that is not above the lowest adapter.
 
     Args:
         backbone: frozen encoder and tokenizer.
@@ -76,6 +92,22 @@ class TextModel(AdaptedEncoder):
     ):
         super().__init__(backbone, source, config)
         self.head = head
+        self.known: KnownStates | None = None
+
+    def prefix(
+        self, inputs: Tensor, lengths: Tensor, stop: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Frozen layers below the first adapter, or ``stop``, as far as they are not ``known``."""
+        stop = self.prefix_layers if stop is None else stop
+        if self.known is not None and self.known.below <= stop:
+            hidden = self.known.read(inputs, lengths)
+            if hidden is not None:
+                hidden, lengths = hidden.to(self.device), lengths.to(self.device)
+                with torch.no_grad():
+                    return self.backbone.run_layers(
+                        hidden, lengths, self.known.below, stop
+                    ), lengths
+        return super().prefix(inputs.to(self.device), lengths.to(self.device), stop)
 
     def forward(
         self, inputs: Tensor, lengths: Tensor, languages: Sequence[str | None], chosen: Tensor
@@ -140,11 +172,7 @@ class TextModel(AdaptedEncoder):
         stacked = None if task is None else ActiveAdapters.select(task, [0] * len(pieces.ids))
         stack = [active for active in (spoken, stacked) if active is not None]
         lowest = min([stop, *(min(active.weights.layers) for active in stack)])
-        with torch.no_grad():
-            hidden, lengths = self.backbone.embed(
-                pieces.ids.to(self.device), pieces.lengths.to(self.device)
-            )
-            hidden = self.backbone.run_layers(hidden, lengths, stop=lowest)
+        hidden, lengths = self.prefix(pieces.ids, pieces.lengths, lowest)
         with self.injection.use(*stack):
             hidden = self.backbone.run_layers(hidden, lengths, start=lowest, stop=stop)
         return pool_words(hidden, pieces, pooling)
@@ -166,14 +194,18 @@ class TextModel(AdaptedEncoder):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, backbone: str | None = None) -> TextModel:
-        """Load a checkpoint and the backbone it names (or ``backbone``, a folder or hub id).
+        """Load a checkpoint (or the text part of a joint one) and the backbone that it names.
+
+        Args:
+            folder: of the checkpoint.
+            backbone: folder or hub id, in place of the one that the checkpoint names.
 
         Raises:
             CheckpointError: a file is missing or broken, it is a model of speech, or the backbone
                 has another shape.
             BackboneError: the backbone cannot be found.
         """
-        folder = Path(folder)
+        folder = part_of(Path(folder), "text")
         config = read_model_config(folder)
         if config.objective != "mlm":
             raise CheckpointError(

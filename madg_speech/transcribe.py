@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from madg_speech.conditioning import Conditioning, condition
 from madg_speech.decoding.path import Decoder, GreedyDecoder
 from madg_speech.errors import ConfigError
-from madg_speech.model import AdaptedModel, checkpoint_folder
+from madg_speech.model import AdaptedModel, checkpoint_folder, read_model_config
 from madg_speech.pipeline import Job, Pipeline
-from madg_speech.request import AUTO, Precision
+from madg_speech.recognizers import CtcRecognizer, Recognizer, WhisperRecognizer
+from madg_speech.request import AUTO, NO_LEXICON, DecoderName, Precision
 from madg_speech.transcript import Failure, Transcript
+
+if TYPE_CHECKING:
+    from madg_speech.objectives.seq2seq import Seq2Seq
 
 Languages = str | Conditioning | Sequence[str | Conditioning]
 
@@ -24,6 +29,8 @@ def load(
     backbone: str | None = None,
     device: str | None = None,
     precision: Precision = "float32",
+    decoder: DecoderName | None = None,
+    prompt_temperature: float | None = None,
 ) -> Transcriber:
     """Load a checkpoint for transcription.
 
@@ -32,14 +39,26 @@ def load(
         backbone: folder or hub id to use in place of the one the checkpoint names.
         device: ``cpu``, ``cuda``...; a GPU if there is one when left out.
         precision: ``int8`` is faster on CPUs and a little less exact: :mod:`madg_speech.backbones.int8`.
+        decoder: ``ctc``, or ``whisper``: Whisper's own, frozen. When left out, what the checkpoint was
+            trained for. A checkpoint for CTC lends it its encoder adapters, which were not trained for it.
+        prompt_temperature: of ``whisper``'s mixture of language tokens, in place of the checkpoint's.
 
     Raises:
         CheckpointError: missing, broken, or made for another backbone.
         BackboneError: the backbone cannot be found.
-        ConfigError: no such device, or int8 where it does not work.
+        ConfigError: no such device, int8 where it does not work, a decoder that the backbone lacks.
     """
     chosen = device or ("cuda" if torch.cuda.is_available() and precision != "int8" else "cpu")
-    model = AdaptedModel.from_pretrained(checkpoint_folder(checkpoint), backbone)
+    folder = checkpoint_folder(checkpoint)
+    model: AdaptedModel | Seq2Seq
+    if (decoder or _own_decoder(folder)) == "whisper":
+        from madg_speech.objectives import seq2seq
+
+        model = seq2seq.Seq2Seq.from_pretrained(folder, backbone, prompt_temperature)
+    elif prompt_temperature is not None:
+        raise ConfigError("--prompt-temperature is of Whisper's decoder: --decoder whisper")
+    else:
+        model = AdaptedModel.from_pretrained(folder, backbone)
     try:
         model.to(chosen)
     except (RuntimeError, AssertionError) as error:
@@ -52,10 +71,14 @@ def load(
     return Transcriber(model)
 
 
+def _own_decoder(folder: Path) -> DecoderName:
+    return "whisper" if read_model_config(folder).objective == "seq2seq" else "ctc"
+
+
 class Transcriber:
     """A loaded checkpoint. Threads may share one, each with a language of its own."""
 
-    def __init__(self, model: AdaptedModel):
+    def __init__(self, model: AdaptedModel | Seq2Seq):
         self.model = model
 
     def condition(
@@ -94,7 +117,8 @@ class Transcriber:
             source: audio file.
             lang: code or name of any language with a URIEL entry, or what :meth:`condition` made;
                 several: the one is used whose best path has the highest mean log probability per
-                frame; ``auto``: the one that frozen Whisper hears, of those Whisper supports.
+                frame (with Whisper's decoder: per token); ``auto``: the one that frozen Whisper
+                hears, of those Whisper supports.
             adapter_from: use the adapter of another language, or ``none``: for comparison.
             decoder: greedy when left out; :class:`madg_speech.decoding.beam.LexiconDecoder`
                 for native script.
@@ -105,7 +129,8 @@ class Transcriber:
         Raises:
             AudioError: not to be decoded, too short, or silent.
             UnknownLanguageError: no such language.
-            ConfigError: ``start`` and ``end`` are no interval, or a lexicon with several languages.
+            ConfigError: ``start`` and ``end`` are no interval, a lexicon with several languages or
+                Whisper's decoder, or that decoder and a label that is no known language.
         """
         if adapter_from is not None:
             if not isinstance(lang, str) or lang == AUTO:
@@ -149,15 +174,24 @@ class Transcriber:
         given = [lang] if isinstance(lang, str | Conditioning) else list(lang)
         if decoder is not None and (len(given) > 1 or given == [AUTO]):
             raise ConfigError("a lexicon is of one language: give that one, not several or auto")
-        job = Job(
-            () if given == [AUTO] else tuple(map(self._as_conditioning, given)),
-            decoder or GreedyDecoder(self.model.vocabulary),
-            start,
-            end,
-            vad,
-            on_progress or (lambda seconds: None),
-        )
-        return Pipeline(self.model, job).run(sources)
+        conditionings = () if given == [AUTO] else tuple(map(self._as_conditioning, given))
+        recognizer = self._recognizer(decoder, conditionings)
+        job = Job(conditionings, start, end, vad, on_progress or (lambda seconds: None))
+        return Pipeline(recognizer, job).run(sources)
+
+    def _recognizer(
+        self, decoder: Decoder | None, conditionings: Sequence[Conditioning]
+    ) -> Recognizer:
+        if isinstance(self.model, AdaptedModel):
+            return CtcRecognizer(self.model, decoder or GreedyDecoder(self.model.vocabulary))
+        if decoder is not None:
+            raise ConfigError(NO_LEXICON)
+        if unknown := [one.label for one in conditionings if one.language is None]:
+            raise ConfigError(
+                f"{unknown[0]!r} is no known language, and Whisper's decoder is prompted with one: give "
+                "--lang the code or name of a language, beside your own vector or adapter"
+            )
+        return WhisperRecognizer(self.model)
 
     def _as_conditioning(self, lang: str | Conditioning) -> Conditioning:
         return self.condition(lang) if isinstance(lang, str) else lang

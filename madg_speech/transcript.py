@@ -11,8 +11,8 @@ import regex
 from madg_speech.errors import AudioError
 
 # Scripts written without spaces between words. Hangul is not among them.
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
-_NEEDLESS = regex.compile(rf"(?<={_UNSPACED}\p{{M}}*) (?={_UNSPACED})")
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+_NEEDLESS = regex.compile(rf"(?<={UNSPACED}\p{{M}}*) (?={UNSPACED})")
 
 
 def join_words(words: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 # Usage: recipes/NAME/run.sh DATA WORK SYSTEM=CHECKPOINT... ; see the recipe's README.
 set -euo pipefail
 name=$1 folder=$2 data=$(realpath "$3") work=$4
-recipe=$(realpath "$(dirname "$0")/../$name")
+recipe=$(realpath "$(dirname "$0")/$name")
 shift 4
 mkdir -p "$work"
 first=$1

@@ -61,3 +61,15 @@ def test_of_two_parents_the_later_counts(tmp_path: Path) -> None:
     child = write(tmp_path / "c.yaml", "inherit: [a.yaml, b.yaml]\n")
     config = load_config(child, PretrainConfig)
     assert (config.training.steps, config.training.seed) == (7, 4)
+
+
+def test_a_section_inherits_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below/steps.yaml", "inherit: seed.yaml\nsteps: 7\n")
+    write(tmp_path / "below/seed.yaml", "seed: 3\nsteps: 5\n")
+    section = "training: {inherit: below/steps.yaml, clip: 2}\n"
+    config = load_config(write(tmp_path / "c.yaml", GOOD + section), PretrainConfig)
+    assert (config.training.steps, config.training.seed, config.training.clip) == (7, 3, 2)
+    write(tmp_path / "c.yaml", GOOD + "training: {inherit: c.yaml}\n")
+    with pytest.raises(ConfigError, match="inherits from itself"):
+        load_config(tmp_path / "c.yaml", PretrainConfig)

@@ -17,6 +17,7 @@ from docs.hooks.scaling import ROWS, SECONDS, Shape, count_step, read_measured
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.cli import VERBS
 from madg_speech.config import PretrainConfig
+from madg_speech.joint_config import JointConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.training.distil import DistilConfig
 from tests.conftest import build_model
@@ -88,6 +89,10 @@ def test_configurations_on_the_pages_are_valid(page: str, text: str) -> None:
     values.pop("inherit", None)
     if values.get("objective") == "distil":
         DistilConfig.model_validate(values)
+    elif values.get("objective") == "joint":
+        text = {"objective": "mlm", "data": {"text": ["x.txt"]}}
+        parts = {"speech": {"data": {"train": ["x.jsonl"]}}, "text": text}
+        JointConfig.model_validate(values | parts)
     else:
         whole = {"output": "runs/x", "data": {"train": ["x.jsonl"]}} | values
         PretrainConfig.model_validate(whole)

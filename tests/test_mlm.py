@@ -1,5 +1,6 @@
 """Masked language modelling: what is hidden, how texts are read, and a run from text to checkpoint."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -118,6 +119,9 @@ def test_a_row_is_hidden_alike_when_drawn_alike() -> None:
         for extra in ({"draw": 0}, {"draw": 0}, {"draw": 1}, {})
     )
     assert first == again and first != later and dev not in (first, later)
+    viewed = dataclasses.replace(collator, views=2)
+    views = [viewed([row | {"draw": draw}])["inputs"].tolist() for draw in range(4)]
+    assert views == [first, later, first, later]
 
 
 def test_texts_are_split_and_what_is_left_out_is_named(bert: Path, texts: Path) -> None:
@@ -205,6 +209,35 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     resumed = read_weights(run(asked, resume=True))
     assert finished == tmp_path / "broken" / "checkpoint"
     assert all(torch.allclose(whole[name], resumed[name], atol=1e-6) for name in whole)
+
+
+def test_cached_views_give_the_losses_of_computed_ones_and_runs_share_them(
+    bert: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from madg_speech.training import mlm
+
+    source = {"kind": "two-stage", "bottleneck": 8, "embedding_size": 4, "layers": [2, 3]}
+    data = {"text": [str(texts / "*.txt")], "dev_languages": ["eng"], "dev_per_language": 1}
+    training = {"steps": 12, "eval_every": 1, "cached_views": 2}
+    asked = config(bert, texts, tmp_path / "cached", source=source, data=data, training=training)
+    run(asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(mlm, "cache_views", lambda *given: None)
+        run(asked.model_copy(update={"output": str(tmp_path / "plain")}))
+    cached, plain = losses(tmp_path / "cached"), losses(tmp_path / "plain")
+    assert len(cached) == 12 and torch.allclose(
+        torch.tensor(cached), torch.tensor(plain), atol=1e-3
+    )
+    # nothing of what a run with another seed shows is computed below the adapters a second time
+    computed: list[int] = []
+    monkeypatch.setattr(
+        "madg_speech.text_model.AdaptedEncoder.prefix", lambda *given: computed.append(1)
+    )
+    run(asked.model_copy(update={"output": str(tmp_path / "again")}))
+    assert not computed
+    small = asked.training.model_copy(update={"cache_limit_gb": 1e-9, "cached_views": 3})
+    with pytest.raises(DataError, match=r"lower training\.cached_views"):
+        run(asked.model_copy(update={"output": str(tmp_path / "small"), "training": small}))
 
 
 def test_the_models_own_head_is_the_start(texts: Path, tmp_path: Path) -> None:

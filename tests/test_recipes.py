@@ -10,6 +10,7 @@ from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
 
 from madg_speech.config import PretrainConfig, load_config, objective_of
+from madg_speech.joint_config import JointConfig
 from madg_speech.text_config import MlmConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -61,3 +62,22 @@ def test_recipes_of_text_are_valid_and_hold_the_same_languages_out(path: Path) -
     assert objective_of(path) == "mlm"
     assert config.data == load_config(path.parent / "static.yaml", MlmConfig).data
     assert path.stem in (path.parent / "run.sh").read_text() or path.stem == "madg"
+
+
+def test_the_joint_recipe_and_its_controls_differ_in_what_they_say_alone() -> None:
+    folder = RECIPES / "joint"
+    joint, shuffled = (
+        load_config(folder / f"{n}.yaml", JointConfig) for n in ("joint", "shuffled")
+    )
+    alone = load_config(folder / "speech_alone.yaml", PretrainConfig)
+    read = load_config(folder / "text_static.yaml", MlmConfig)
+    assert joint.text.data == shuffled.text.data == read.data
+    assert joint.speech.data == shuffled.speech.data == alone.data
+    assert joint.speech.source == alone.source and joint.training == shuffled.training
+    assert joint.training.steps * (1 - joint.training.text_share) == alone.training.steps
+    assert shuffled.text.source.typology == shuffled.speech.source.typology
+    assert shuffled.speech.source.typology.shuffle == "all"
+    assert alone.init_from == joint.speech.init_from == "speech-static/checkpoint"
+    assert joint.text.init_from == f"{read.output}/checkpoint"
+    script = (folder / "run.sh").read_text()
+    assert all(path.stem in script for path in folder.glob("*.yaml"))

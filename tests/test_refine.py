@@ -10,7 +10,9 @@ from madg_speech.cli import app
 from madg_speech.errors import ConfigError, DataError, UnknownLanguageError
 from madg_speech.model import AdaptedModel
 from madg_speech.training.minutes import load_minutes
-from madg_speech.training.refine import RefineConfig, Refined, refine, starting_source
+from madg_speech.training.refine import RefineConfig, refine
+from madg_speech.training.refinement import Refined
+from madg_speech.training.starts import starting_source
 from tests.conftest import build_model
 from tests.speech import write_corpus
 

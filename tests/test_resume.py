@@ -108,7 +108,7 @@ def newest(folder: Path) -> int:
 def wait_for_progress(process: subprocess.Popen[bytes], folder: Path, checkpoints: int) -> None:
     """Until the run is described and so many checkpoint folders more have appeared."""
     before = newest(folder)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300  # a busy machine takes a minute to import everything
     while process.poll() is None and time.monotonic() < until:
         if (folder / "run.json").exists() and newest(folder) >= before + 4 * checkpoints:
             return

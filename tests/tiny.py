@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import BertProcessing
 from transformers import (
     BertConfig,
@@ -14,6 +14,7 @@ from transformers import (
     DistilBertConfig,
     DistilBertForMaskedLM,
     DistilBertModel,
+    GenerationConfig,
     HubertConfig,
     HubertModel,
     PretrainedConfig,
@@ -25,7 +26,9 @@ from transformers import (
     WavLMConfig,
     WavLMModel,
     WhisperConfig,
+    WhisperForConditionalGeneration,
     WhisperModel,
+    WhisperTokenizerFast,
     XLMRobertaConfig,
     XLMRobertaForMaskedLM,
     XLMRobertaModel,
@@ -68,6 +71,53 @@ def whisper_folder(folder: Path, **changes: object) -> Path:
     """Save a random tiny Whisper where ``backbone_folder`` accepts it."""
     torch.manual_seed(0)
     WhisperModel(whisper_config(**changes)).save_pretrained(folder)
+    return folder
+
+
+WHISPER_CODES = ("sw", "de", "fi")  # the languages that the tiny Whisper has tokens for
+
+
+def whole_whisper_folder(folder: Path, **changes: object) -> Path:
+    """Save a random tiny Whisper with decoder, a tokenizer of bytes and generation settings."""
+    letters = {sign: number for number, sign in enumerate(pre_tokenizers.ByteLevel.alphabet())}
+    inner = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    steering = ["startoftranscript", *WHISPER_CODES, "translate", "transcribe", "startofprev"]
+    special = [f"<|{name}|>" for name in ("endoftext", *steering, "notimestamps")]
+    tokenizer = WhisperTokenizerFast(
+        tokenizer_object=inner,
+        unk_token=special[0],
+        bos_token=special[0],
+        eos_token=special[0],
+        pad_token=special[0],
+        extra_special_tokens=special[1:],
+    )
+    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in special}
+    ends = {f"{name}_token_id": ids["<|endoftext|>"] for name in ("pad", "bos", "eos")}
+    named = ends | {"decoder_start_token_id": ids["<|startoftranscript|>"]}
+    small: dict[str, object] = {
+        "max_source_positions": 100,
+        "max_target_positions": 32,
+        "init_std": 0.3,
+    }
+    small["vocab_size"] = len(tokenizer)
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(whisper_config(**(small | named | changes)))
+    model.generation_config = GenerationConfig(
+        **named,
+        is_multilingual=True,
+        lang_to_id={f"<|{code}|>": ids[f"<|{code}|>"] for code in WHISPER_CODES},
+        task_to_id={task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")},
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        prev_sot_token_id=ids["<|startofprev|>"],
+        suppress_tokens=sorted(set(ids.values()) - {ids["<|endoftext|>"]}),
+        begin_suppress_tokens=[letters["Ġ"], ids["<|endoftext|>"]],
+        max_length=32,
+        return_timestamps=False,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -54,6 +54,45 @@ class LogMel:
         return frames * 2 * HOP
 
 
+@dataclass(frozen=True)
+class PaddedLogMel(LogMel):
+    """Log-mel of audio padded with silence to a full window, as Whisper was trained and its decoder
+    expects: every utterance has all frames.
+
+    Attributes:
+        window: encoder frames of a full window.
+    """
+
+    window: int = FULL // HOP // 2
+    rule: ClassVar[str] = "log-mel, padded with silence to a full window, v1"
+
+    def __call__(
+        self, waveforms: Sequence[Waveform], device: torch.device | str | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Log-mel features [B, mel, T] and lengths [B], all of them T.
+
+        Raises:
+            ValueError: audio longer than the window.
+        """
+        full = self.samples(self.window)
+        signals = to_vectors(waveforms, device)
+        longest = max(map(len, signals))
+        if longest > full:
+            raise ValueError(
+                f"{longest / SAMPLE_RATE:.1f} s of audio; a window takes {full / SAMPLE_RATE:g} s"
+            )
+        padded = [torch.nn.functional.pad(signal, (0, full - len(signal))) for signal in signals]
+        return log_mel(padded, self.bins, device)
+
+    def frames(self, samples: int) -> int:
+        """Encoder frames: those of the window."""
+        return self.window
+
+    def spoken(self, samples: int) -> int:
+        """Encoder frames that hold audio, the rest being padding."""
+        return min(super().frames(samples), self.window)
+
+
 def log_mel(
     waveforms: Sequence[Waveform],
     n_mels: int = 80,

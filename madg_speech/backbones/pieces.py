@@ -75,6 +75,12 @@ class Tokenizer:
         return cls(loaded, max_pieces)
 
     @property
+    def pad(self) -> int:
+        """Number of the padding piece."""
+        number: int = self.tokenizer.pad_token_id
+        return number
+
+    @property
     def mask(self) -> int:
         """Number of the mask piece; BackboneError if the tokenizer has none."""
         number: int | None = self.tokenizer.mask_token_id
@@ -117,13 +123,13 @@ class Tokenizer:
         spelt = self._spell({word for words in sentences for word in words})
         for number, words in enumerate(sentences):
             batch.add(number, words, spelt)
-        pad, rows = self.tokenizer.pad_token_id, batch.rows
+        rows = batch.rows
         ids = [torch.tensor(self._wrap([i for i, _, _ in row])) for row in rows]
         slots = [torch.tensor([-1, *(slot for _, slot, _ in row), -1]) for row in rows]
         last = [torch.tensor([False, *(end for _, _, end in row), False]) for row in rows]
         padded = pad_sequence(slots, batch_first=True, padding_value=-1)
         return Pieces(
-            pad_sequence(ids, batch_first=True, padding_value=pad),
+            pad_sequence(ids, batch_first=True, padding_value=self.pad),
             torch.tensor([len(row) + 2 for row in rows]),
             batch.sentences,
             padded,

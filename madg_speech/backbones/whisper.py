@@ -20,6 +20,8 @@ from madg_speech.backbones.whisper_encoder import WhisperEncoder
 class WhisperBackbone(Backbone):
     """A frozen Whisper encoder; ``max_seconds`` is what fits its positions."""
 
+    front_end: LogMel
+
     def __init__(self, encoder: WhisperEncoder, name: str):
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)

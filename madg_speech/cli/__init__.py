@@ -18,7 +18,7 @@ VERBS = {
     "languages": "List, search and select languages; typological neighbours and observed features.",
     "prepare": "Make manifests from a corpus (or synthetic speech from eSpeak NG).",
     "pretrain": "Train a weight source and a CTC head over many languages; the backbone stays frozen.",
-    "refine": "Tune one language's adapter, or its λ alone, on minutes of transcribed audio.",
+    "refine": "Tune one language's adapter, or its λ alone, on minutes of audio, or on text.",
     "train-task": "Train POS tagging, NER or parsing on top of frozen language adapters of text.",
     "predict": "Tags, entities or trees of plain text in any URIEL language.",
     "evaluate-task": "Score task checkpoints on every language of a folder, with groups and intervals.",

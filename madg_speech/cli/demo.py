@@ -77,7 +77,7 @@ def demo(
 
     from madg_speech.transcribe import load
 
-    transcriber = load(checkpoint)
+    transcriber = load(checkpoint, decoder="ctc")
     if audio is not None and lang is not None:
         _transcribe_own(transcriber, audio, lang)
     else:
@@ -104,12 +104,12 @@ def _transcribe_spoken(transcriber: Transcriber) -> None:
 
     table = Table("language", "relation to training", "adapter", "CER", "seconds")
     heard = []
+    vocabulary = transcriber.model.vocabulary
+    assert vocabulary is not None  # of a CTC head, as loaded
     with tempfile.TemporaryDirectory() as folder:
         for sample, other in zip(SAMPLES, reversed(SAMPLES), strict=True):
             files = _speak(sample, Path(folder))
-            said = [
-                transcriber.model.vocabulary.transcript(s, sample.iso) for s in sample.sentences
-            ]
+            said = [vocabulary.transcript(s, sample.iso) for s in sample.sentences]
             group = training_group(sample.iso, transcriber.model.spec.languages)
             for name, origin in _adapters(other.iso).items():
                 start = time.perf_counter()

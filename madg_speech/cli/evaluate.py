@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from madg_speech.request import DecoderName
+
 app = typer.Typer()
 
 
@@ -71,6 +73,17 @@ def evaluate(
             help="Checkpoints of phones: also with the phones that URIEL denies a language masked.",
         ),
     ] = False,
+    decoder: Annotated[
+        DecoderName | None,
+        typer.Option(
+            help="ctc, or whisper: Whisper's own decoder, frozen, on the adapted encoder. When left out, "
+            "what each checkpoint was trained for; whisper on one trained for ctc ignores its head."
+        ),
+    ] = None,
+    prompt_temperature: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="whisper: as in `transcribe`."),
+    ] = None,
     normalizer: Annotated[
         str, typer.Option(help="default, none, whisper or ml-superb.")
     ] = "default",
@@ -136,6 +149,8 @@ def evaluate(
             device=device,
             fresh=fresh,
             inventory=inventory,
+            decoder=decoder,
+            prompt_temperature=prompt_temperature,
         )
     results = score_folder(folder, scoring, sys.argv)
     console = Console()

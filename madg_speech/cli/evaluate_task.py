@@ -32,6 +32,12 @@ def evaluate_task(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many sentences a language.")
     ] = None,
+    cache_limit_gb: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Refuse a larger cache of the layers below the adapters; 0 for no cache."
+        ),
+    ] = 20.0,
     bootstrap: Annotated[int, typer.Option(min=0, help="Samples; 0 for no intervals.")] = 1000,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
 ) -> None:
@@ -47,6 +53,6 @@ def evaluate_task(
     languages = [resolve(code).iso for code in langs.replace(",", " ").split()] or None
     for path in checkpoint or []:
         systems = load_systems(path, adapter_from or [], device)
-        run_zero_shot(systems, data, output, split, languages, limit)
+        run_zero_shot(systems, data, output, split, languages, limit, cache_limit_gb)
     summarise(output, bootstrap)
     typer.echo((output / TABLES).read_text(encoding="utf-8"))

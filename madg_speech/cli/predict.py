@@ -36,7 +36,8 @@ def predict(
     adapter_from: Annotated[
         str | None,
         typer.Option(
-            help="generated, none, nearest, mean, or another language's; as it was learned."
+            help="generated, none, nearest, mean, another language's, or refined:FOLDER; as it was "
+            "learned when left out."
         ),
     ] = None,
     pretokenized: Annotated[
@@ -72,8 +73,11 @@ def predict(
         model.to(device)
     rule = adapter_from or (trained.adapter_from if trained.adapter_from == "none" else "generated")
     condition = Condition(rule, model.language)
-    for place in name_long(model, sentences):
+    split_up, cut = name_long(model, sentences)
+    for place in split_up:
         say(f"{place} is longer than the model takes: read in several windows")
+    for place, word in cut:
+        say(f"{place}: only the beginning of {word[:40]}... is read: longer than the model takes")
     code = condition.code(language.iso)
     answers = annotate(model, sentences, code, condition.weights(language.iso))
     write = write_conllu if task is TaskName.parse else write_tagged

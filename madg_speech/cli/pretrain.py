@@ -36,7 +36,8 @@ def pretrain(
 ) -> None:
     """Train a weight source and a head over many languages; the backbone stays frozen.
 
-    Speech with transcripts (CTC), or text where the configuration says `objective: mlm`.
+    Speech with transcripts (CTC), or text where the configuration says `objective: mlm`, or both with
+    one map from vectors where it says `objective: joint`.
 
     The finished checkpoint is OUTPUT/checkpoint: give it to `transcribe --checkpoint`. Several
     GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
@@ -63,6 +64,11 @@ def pretrain(
         from madg_speech.training.mlm import pretrain_text
 
         finished = pretrain_text(load_config(found, MlmConfig, overrides), root, device, resume)
+    elif objective == "joint":
+        from madg_speech.joint_config import JointConfig
+        from madg_speech.training.joint import pretrain_joint
+
+        finished = pretrain_joint(load_config(found, JointConfig, overrides), root, device, resume)
     else:
         from madg_speech.training.pretrain import pretrain as run
 

@@ -24,7 +24,7 @@ from madg_speech.cli.transcribe_output import (
     show_progress,
 )
 from madg_speech.errors import AudioError, ConfigError
-from madg_speech.request import Precision, Request
+from madg_speech.request import DecoderName, Precision, Request
 from madg_speech.transcript import Failure
 from madg_speech.worklist import find_work, is_done, write_transcript
 from madg_speech.writers import Format
@@ -107,6 +107,22 @@ def transcribe(
         Precision,
         typer.Option(help="int8: about twice as fast on CPUs, slightly less exact."),
     ] = "float32",
+    decoder: Annotated[
+        DecoderName | None,
+        typer.Option(
+            help="ctc, or whisper: Whisper's own text decoder, frozen, in native script. When left out, "
+            "what CHECKPOINT was trained for. One trained for ctc lends whisper its encoder adapters; "
+            "they were not trained for it."
+        ),
+    ] = None,
+    prompt_temperature: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="whisper: of the mixture of language tokens that prompts for a language without one; "
+            "the checkpoint's own, or 0.05, when left out.",
+        ),
+    ] = None,
     jobs: Annotated[
         int,
         typer.Option(
@@ -139,9 +155,9 @@ def transcribe(
     """Transcribe recordings in any URIEL language, trained on or not.
 
     The text is romanised: Latin letters a to z, apostrophe and space, whatever the language's own
-    script; with --lexicon it is in native script. wav, flac, ogg, mp3, m4a, webm, mp4; any sampling
-    rate, channel count and length. Several files on standard output: one line each,
-    `path TAB text`, or one JSON object a line. With -o, files done before are skipped.
+    script; with --lexicon or --decoder whisper it is in native script. wav, flac, ogg, mp3, m4a,
+    webm, mp4; any sampling rate, channel count and length. Several files on standard output: one line
+    each, `path TAB text`, or one JSON object a line. With -o, files done before are skipped.
     """
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -155,6 +171,8 @@ def transcribe(
         backbone=backbone,
         device=device,
         precision=precision,
+        text_decoder=decoder,
+        prompt_temperature=prompt_temperature,
         adapter_from=adapter_from,
         vector=vector,
         adapter=adapter,

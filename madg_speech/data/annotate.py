@@ -78,9 +78,18 @@ def score(task: Task, expected: Sentence, predicted: Sentence) -> dict[str, Tall
     return {"accuracy": tag_accuracy(expected.tags, predicted.tags)}
 
 
-def name_long(model: TaskModel, sentences: Sequence[Sentence]) -> list[str]:
-    """Places of sentences longer than the encoder takes, which it reads in several windows."""
+def name_long(
+    model: TaskModel, sentences: Sequence[Sentence]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """What is longer than the encoder takes.
+
+    Returns:
+        Places of sentences that it reads in several windows; places and words of which it reads only
+        the beginning.
+    """
     if not sentences:
-        return []
+        return [], []
     pieces = model.language.backbone.tokenizer.encode_words([s.words for s in sentences])
-    return [sentences[number].place for number in pieces.split]
+    places = {word: s.place for s in sentences for word in set(s.words) & set(pieces.cut)}
+    cut = [(places[word], word) for word in pieces.cut]
+    return [sentences[number].place for number in pieces.split], cut

@@ -32,6 +32,7 @@ class BatchPlan:
         languages_per_batch: draw each batch from so many languages; None mixes freely.
         seed: order.
         pool: batches whose utterances are sorted together.
+        shortest: seconds that any row takes up at least, by its padding.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class BatchPlan:
         languages_per_batch: int | None = None,
         seed: int = 0,
         pool: int = 8,
+        shortest: float = 0.0,
     ):
-        self.seconds = np.asarray(seconds, dtype=np.float64)
+        spoken = np.asarray(seconds, dtype=np.float64)
+        self.seconds = np.maximum(spoken, shortest)
         self.members: dict[str, list[int]] = {}
         for i, language in enumerate(languages):
             self.members.setdefault(language, []).append(i)
-        totals = {name: float(self.seconds[rows].sum()) for name, rows in self.members.items()}
+        totals = {name: float(spoken[rows].sum()) for name, rows in self.members.items()}
         self.shares = smoothed_shares(totals, smoothing)
         self.batches = batches
         self.seconds_per_batch = seconds_per_batch

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from madg_speech.audio import load_audio
+from madg_speech.audio import SAMPLE_RATE, load_audio
 from madg_speech.backbones.base import FrontEnd
+from madg_speech.backbones.mel import PaddedLogMel
 from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.objectives.ctc import IGNORED
@@ -62,6 +63,25 @@ class Collator:
         assert cache is not None
         states: np.ndarray = cache[row["audio_hash"]]
         return states
+
+
+@dataclass(frozen=True)
+class TeacherCollator(Collator):
+    """Batches of :class:`madg_speech.objectives.seq2seq.Seq2Seq`: also ``spoken`` and ``tokens``.
+
+    ``spoken`` [B] encoder frames hold audio, the rest of a full window is silence; ``tokens`` [B, S - 1]
+    are what the decoder is shown of ``labels``.
+    """
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Make a batch; AudioError names a file that cannot be decoded."""
+        assert isinstance(self.front_end, PaddedLogMel)
+        batch = super().__call__(rows)
+        shown = batch["labels"][:, :-1]
+        batch["tokens"] = shown.masked_fill(shown == IGNORED, 0)
+        samples = [round(row["seconds"] * SAMPLE_RATE) for row in rows]
+        batch["spoken"] = torch.tensor([self.front_end.spoken(count) for count in samples])
+        return batch
 
 
 def pad_states(states: Sequence[np.ndarray]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from datasets import Dataset, disable_progress_bars, load_from_disk
 from filelock import FileLock
@@ -20,14 +20,39 @@ from madg_speech.backbones.base import FrontEnd
 from madg_speech.cache import atomic_path, cache_dir
 from madg_speech.config import DataConfig
 from madg_speech.data.manifest import Utterance, read_manifest
+from madg_speech.decoding.whisper_tokens import LONGEST
 from madg_speech.errors import DataError, ManifestError
-from madg_speech.text.vocabulary import Vocabulary, ctc_frames_needed
+from madg_speech.text.vocabulary import ctc_frames_needed
 
 FORMAT = 2
 SILENT = {
     "romanized": "whose text romanises to nothing",
     "phones": "whose text eSpeak NG cannot say",
+    "whisper": "without text",
 }
+
+
+class Spelling(Protocol):
+    """How texts become labels: a CTC vocabulary, or the tokens of Whisper's decoder.
+
+    Attributes:
+        kind: ``romanized``, ``phones`` or ``whisper``.
+        symbols: what labels stand for.
+    """
+
+    @property
+    def kind(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def symbols(self) -> tuple[str, ...]:  # noqa: D102
+        ...
+
+    def transcripts(self, texts: Sequence[str], langs: Sequence[str | None]) -> list[str]:
+        """What the model learns to write for texts in ``langs`` (ISO 639-3); perhaps nothing."""
+
+    def encode(self, text: str) -> list[int]:
+        """Labels of such a transcript."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +108,7 @@ def find_manifests(patterns: Sequence[str], root: Path) -> list[Path]:
 def load_corpus(
     manifests: Sequence[Path],
     config: DataConfig,
-    vocabulary: Vocabulary | None,
+    spelling: Spelling | None,
     front_end: FrontEnd,
 ) -> Corpus:
     """Read manifests, label the utterances, and keep the result as Arrow under the cache folder.
@@ -91,22 +116,22 @@ def load_corpus(
     Args:
         manifests: files, read in this order.
         config: what to leave out.
-        vocabulary: labels; None for audio alone: texts are not looked at, and may be missing.
+        spelling: of labels; None for audio alone: texts are not looked at, and may be missing.
         front_end: of the backbone; it knows how many frames an utterance has.
 
     Raises:
         ManifestError: a broken line, or audio files that do not exist.
         DataError: nothing usable is left.
     """
-    transcribed = vocabulary is not None
+    transcribed = spelling is not None
     utterances = [u for manifest in manifests for u in read_manifest(manifest, transcribed)]
-    fingerprint = _fingerprint(utterances, config, vocabulary, front_end)
+    fingerprint = _fingerprint(utterances, config, spelling, front_end)
     folder = cache_dir() / "corpora" / fingerprint
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):  # several processes of one run ask for the same table
         if not folder.is_dir():
             with atomic_path(folder) as draft:
-                _build(utterances, config, vocabulary, front_end, draft)
+                _build(utterances, config, spelling, front_end, draft)
     left_out = json.loads((folder / "left_out.json").read_text())
     return Corpus(load_from_disk(str(folder)), left_out, fingerprint)
 
@@ -114,7 +139,7 @@ def load_corpus(
 def _build(
     utterances: Sequence[Utterance],
     config: DataConfig,
-    vocabulary: Vocabulary | None,
+    spelling: Spelling | None,
     front_end: FrontEnd,
     folder: Path,
 ) -> None:
@@ -138,12 +163,9 @@ def _build(
     workers = min(os.cpu_count() or 1, 8) if len(kept) > 2000 else None
     table = Dataset.from_list([_row(utterance) for utterance in kept])
     if kept:
-        table = table.map(
-            _label, batched=True, fn_kwargs={"vocabulary": vocabulary}, num_proc=workers
-        )
+        table = table.map(_label, batched=True, fn_kwargs={"spelling": spelling}, num_proc=workers)
         reasons = [
-            None if vocabulary is None else _misfit(row, vocabulary.kind, front_end)
-            for row in table
+            None if spelling is None else _misfit(row, spelling.kind, front_end) for row in table
         ]
         for row_id, reason in zip(table["id"], reasons, strict=True):
             if reason:
@@ -167,16 +189,19 @@ def _row(u: Utterance) -> dict[str, Any]:
     }
 
 
-def _label(rows: dict[str, list[Any]], vocabulary: Vocabulary | None) -> dict[str, list[Any]]:
+def _label(rows: dict[str, list[Any]], spelling: Spelling | None) -> dict[str, list[Any]]:
     labels: list[list[int]] = [[] for _ in rows["id"]]
-    if vocabulary is not None:
-        labels = [vocabulary.encode(t) for t in vocabulary.transcripts(rows["text"], rows["lang"])]
+    if spelling is not None:
+        labels = [spelling.encode(t) for t in spelling.transcripts(rows["text"], rows["lang"])]
     return {"labels": labels, "audio_hash": [audio_hash(Path(path)) for path in rows["audio"]]}
 
 
 def _misfit(row: dict[str, Any], kind: str, front_end: FrontEnd) -> str | None:
     if not row["labels"]:
         return SILENT[kind]
+    if kind == "whisper":
+        over = len(row["labels"]) > LONGEST
+        return f"with more than {LONGEST} tokens of text" if over else None
     if ctc_frames_needed(row["labels"]) > front_end.frames(int(row["seconds"] * SAMPLE_RATE)):
         return "with more text than CTC frames"
     return None
@@ -190,13 +215,13 @@ def audio_hash(path: Path) -> str:
 def _fingerprint(
     utterances: Sequence[Utterance],
     config: DataConfig,
-    vocabulary: Vocabulary | None,
+    spelling: Spelling | None,
     front_end: FrontEnd,
 ) -> str:
     digest = hashlib.blake2b(digest_size=16)
     rules = config.model_dump(exclude={"train", "dev", "dev_languages", "dev_per_language"})
-    spelling = [None, None] if vocabulary is None else [vocabulary.kind, vocabulary.symbols]
-    digest.update(json.dumps([FORMAT, rules, *spelling, str(front_end)]).encode())
+    symbols = [None, None] if spelling is None else [spelling.kind, spelling.symbols]
+    digest.update(json.dumps([FORMAT, rules, *symbols, str(front_end)]).encode())
     seen: Counter[str] = Counter()
     missing: list[Path] = []
     for u in utterances:

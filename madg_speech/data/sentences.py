@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -36,17 +36,30 @@ Sentences: TypeAlias = Iterator[Sentence | Problem]
 
 @dataclass(frozen=True)
 class Split:
-    """The usable sentences of one split by language (ISO 639-3), and what was not usable and why."""
+    """The usable sentences of one split by language (ISO 639-3), and what was not usable and why.
+
+    Attributes:
+        sentences: of each language that has any.
+        problems: every sentence that is not usable, by language; each language without usable ones
+            is here too.
+    """
 
     sentences: dict[str, list[Sentence]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: dict[str, list[Problem]] = field(default_factory=dict)
 
     def reasons(self) -> dict[str, list[str]]:
         """Reason -> places."""
-        found: dict[str, list[str]] = {}
-        for problem in self.problems:
-            found.setdefault(problem.reason, []).append(problem.where)
-        return found
+        return _by_reason(problem for found in self.problems.values() for problem in found)
+
+    def summary(self) -> str:
+        """One line: how many sentences of which languages, what was left out."""
+        count = sum(map(len, self.sentences.values()))
+        line = f"{count} sentences in {', '.join(self.sentences) or 'no language'}"
+        if bare := sorted(self.problems.keys() - self.sentences.keys()):
+            line += f"; nothing usable in {', '.join(bare)}"
+        for reason, places in self.reasons().items():
+            line += f"; left out: {len(places)} x {reason} (first: {places[0]})"
+        return line
 
 
 def read_sentences(path: Path, task: Task) -> Sentences:
@@ -106,21 +119,31 @@ def read_split(
     read = Split()
     for iso in languages if languages is not None else sorted(paths):
         usable: list[Sentence] = []
+        problems: list[Problem] = []
         for sentence in read_sentences(paths[iso], task):
             if isinstance(sentence, Problem):
-                read.problems.append(sentence)
+                problems.append(sentence)
             elif limit is None or len(usable) < limit:
                 usable.append(sentence)
+        if problems or not usable:
+            read.problems[iso] = problems
         if usable:
             read.sentences[iso] = usable
         elif languages is not None:
-            raise DataError(_nothing(paths[iso], task, read))
+            raise DataError(_nothing(paths[iso], task, problems))
     return read
 
 
-def _nothing(path: Path, task: Task, read: Split) -> str:
+def _by_reason(problems: Iterable[Problem]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        found.setdefault(problem.reason, []).append(problem.where)
+    return found
+
+
+def _nothing(path: Path, task: Task, problems: Sequence[Problem]) -> str:
     reasons = "; ".join(
         f"{len(places)} x {reason} (first: {places[0]})"
-        for reason, places in read.reasons().items()
+        for reason, places in _by_reason(problems).items()
     )
     return f"{path}: no sentence for {task} in it" + (f": {reasons}" if reasons else "")

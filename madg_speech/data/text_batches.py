@@ -29,6 +29,7 @@ class MaskedTextCollator:
         pad: the padding piece.
         share: of a row's pieces.
         seed: draws.
+        views: ways of hiding a row in training, used in turn; None: another one each time.
     """
 
     tokens: Numbers
@@ -36,16 +37,13 @@ class MaskedTextCollator:
     pad: int
     share: float = 0.15
     seed: int = 0
+    views: int | None = None
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Make a batch of rows; those with a ``draw`` number are training rows."""
         inputs, labels = [], []
         for row in rows:
-            key = [self.seed, row["number"], 1 + row["draw"] if "draw" in row else 0]
-            ids = np.asarray(row["pieces"], np.int64)
-            shown, answers = mask_pieces(
-                ids, self.tokens, self.mask, self.share, np.random.default_rng(key)
-            )
+            shown, answers = self.hide(row)
             places = np.searchsorted(self.tokens, answers)
             inputs.append(torch.from_numpy(shown))
             labels.append(torch.from_numpy(np.where(answers == IGNORED, IGNORED, places)))
@@ -57,3 +55,12 @@ class MaskedTextCollator:
             "chosen": padded != IGNORED,
             "labels": padded,
         }
+
+    def hide(self, row: dict[str, Any]) -> tuple[Numbers, Numbers]:
+        """What is shown of a row [T], and the pieces hidden in it [T], -100 elsewhere."""
+        draw = 0
+        if "draw" in row:
+            draw = 1 + (row["draw"] % self.views if self.views else row["draw"])
+        random = np.random.default_rng([self.seed, row["number"], draw])
+        ids = np.asarray(row["pieces"], np.int64)
+        return mask_pieces(ids, self.tokens, self.mask, self.share, random)

@@ -82,7 +82,7 @@ def load_texts(
     wanted = {canonical(code) for code in config.dev_languages}
     if missing := wanted - lines.keys():
         raise DataError(f"dev languages without a text file: {', '.join(sorted(missing))}")
-    train, dev = _Rows(tokenizer, config.window), _Rows(tokenizer, config.window)
+    train, dev = Rows(tokenizer, config.window), Rows(tokenizer, config.window)
     console = Console(stderr=True)
     shown = track(
         sorted(lines.items()),
@@ -92,7 +92,7 @@ def load_texts(
         disable=not console.is_terminal,
     )
     for language, found in shown:
-        ordered = sorted(found.items(), key=lambda item: _rank(item[0]))
+        ordered = sorted(found.items(), key=lambda item: rank(item[0]))
         if language in wanted:
             dev.add(language, ordered[: config.dev_per_language], left_out)
             ordered = ordered[config.dev_per_language :]
@@ -136,8 +136,13 @@ def _read(
     return lines
 
 
-class _Rows:
-    """Columns of a table, filled language by language."""
+class Rows:
+    """Columns of a table, filled language by language.
+
+    Args:
+        tokenizer: of the backbone.
+        window: most pieces in a row; longer sentences become several.
+    """
 
     def __init__(self, tokenizer: Tokenizer, window: int):
         self.tokenizer, self.window = tokenizer, window
@@ -149,6 +154,7 @@ class _Rows:
     def add(
         self, language: str, lines: Sequence[tuple[str, str]], left_out: dict[str, list[str]]
     ) -> None:
+        """Rows of sentences and their places; those without any piece go to ``left_out``."""
         if not lines:
             return
         texts, places = zip(*lines, strict=True)
@@ -162,6 +168,7 @@ class _Rows:
             self.pieces += windows
 
     def corpus(self, left_out: dict[str, list[str]], rules: str) -> TextCorpus:
+        """The table; its fingerprint covers ``rules``, what chose the sentences."""
         columns = {
             "id": self.ids,
             "lang": self.languages,
@@ -177,5 +184,6 @@ class _Rows:
         )
 
 
-def _rank(sentence: str) -> bytes:
+def rank(sentence: str) -> bytes:
+    """Orders sentences by nothing but themselves: the first ones are held out."""
     return hashlib.blake2b(sentence.encode(), digest_size=8).digest()

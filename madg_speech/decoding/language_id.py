@@ -6,9 +6,7 @@ the language.
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,11 @@ import torch
 
 from madg_speech.audio import SAMPLE_RATE
 from madg_speech.backbones.base import Backbone
+from madg_speech.backbones.weights import backbone_folder
 from madg_speech.backbones.whisper import WhisperBackbone
-from madg_speech.errors import ConfigError, UnknownLanguageError
-from madg_speech.languages import resolve
-
-_GENERATION = "generation_config.json"
-_RENAMED = {"jw": "jav"}  # an old code of Javanese that Whisper kept
+from madg_speech.backbones.whisper_whole import load_whisper
+from madg_speech.decoding.whisper_tokens import GENERATION, language_tokens
+from madg_speech.errors import ConfigError
 
 
 @torch.inference_mode()
@@ -62,35 +59,18 @@ def posterior(backbone: Backbone, waveform: npt.NDArray[np.float32]) -> dict[str
 @lru_cache(maxsize=2)
 def _language_tokens(name: str) -> dict[str, int]:
     """ISO 639-3 code -> token of the languages in the folder's generation settings."""
-    from madg_speech.backbones.weights import backbone_folder
-
-    path = Path(backbone_folder(name)) / _GENERATION
-    named = json.loads(path.read_text("utf-8")).get("lang_to_id", {}) if path.is_file() else {}
-    tokens: dict[str, int] = {}
-    for token, index in named.items():
-        code = token.strip("<|>")
-        try:
-            tokens.setdefault(resolve(_RENAMED.get(code, code)).iso, index)
-        except UnknownLanguageError:
-            continue
+    folder = backbone_folder(name)
+    tokens = language_tokens(folder)
     if not tokens:
         raise ConfigError(
-            f"--lang auto: {path} names no languages (lang_to_id), so {name} cannot tell them "
-            "apart; name the language"
+            f"--lang auto: {folder / GENERATION} names no languages (lang_to_id), so {name} cannot tell "
+            "them apart; name the language"
         )
     return tokens
 
 
 @lru_cache(maxsize=2)
 def _load_decoder(name: str) -> Any:
-    from transformers import WhisperForConditionalGeneration
-    from transformers.utils.logging import disable_progress_bar
-
-    from madg_speech.backbones.weights import backbone_folder
-
-    disable_progress_bar()
-    model = WhisperForConditionalGeneration.from_pretrained(
-        backbone_folder(name), dtype=torch.float32
-    )
+    model = load_whisper(name)
     del model.model.encoder.layers  # the backbone's own are used
-    return model.eval()
+    return model

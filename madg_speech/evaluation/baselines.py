@@ -12,6 +12,8 @@ import torch
 
 from madg_speech.audio import SAMPLE_RATE, Waveform
 from madg_speech.backbones.weights import PICKLE, backbone_folder, fetch_beside
+from madg_speech.backbones.whisper_whole import load_whisper
+from madg_speech.decoding.whisper_tokens import LONGEST
 from madg_speech.errors import BackboneError
 from madg_speech.formats.mms import by_iso
 from madg_speech.typology import nearest
@@ -19,7 +21,6 @@ from madg_speech.typology import nearest
 ADAPTER = "adapter.{}.safetensors"
 WHISPER_MODES = ("auto", "given", "nearest")
 _ROWS = 8  # Whisper pads each row to 30 s, however short it is
-_NEW_TOKENS = 224  # what openai/whisper allows a window
 
 
 class WhisperDecoder:
@@ -34,18 +35,13 @@ class WhisperDecoder:
     """
 
     def __init__(self, model: str, device: str):
-        from transformers import AutoConfig, WhisperForConditionalGeneration, WhisperProcessor
+        from transformers import WhisperProcessor
 
+        self.model = load_whisper(model).to(device)
         folder = backbone_folder(model)
-        kind = AutoConfig.from_pretrained(folder).model_type
-        if kind != "whisper":
-            raise BackboneError(
-                f"{model} is a {kind} model; --baseline whisper needs a Whisper model"
-            )
         self.name = model
         self.sha256 = _weights_hash(folder)
         self.processor = WhisperProcessor.from_pretrained(folder)
-        self.model = WhisperForConditionalGeneration.from_pretrained(folder).eval().to(device)
         tokens = getattr(self.model.generation_config, "lang_to_id", None)
         if not tokens:
             raise BackboneError(f"{model} has no language tokens: a multilingual Whisper is needed")
@@ -80,7 +76,7 @@ class WhisperDecoder:
             task="transcribe",
             num_beams=1,
             do_sample=False,
-            max_new_tokens=_NEW_TOKENS,
+            max_new_tokens=LONGEST,
         )
         texts = self.processor.tokenizer.batch_decode(said, skip_special_tokens=True)
         return [str(text).strip() for text in texts]
@@ -109,7 +105,7 @@ class WhisperBaseline:
             "backbone": self.decoder.name,
             "sha256": self.decoder.sha256,
             "mode": self.mode,
-            "decoding": f"greedy, at most {_NEW_TOKENS} tokens",
+            "decoding": f"greedy, at most {LONGEST} tokens",
             "script": "native",
         }
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from madg_speech.evaluation.folder import HYPOTHESES, by_language, write_leaks, 
 from madg_speech.evaluation.hypotheses import Hypothesis, read_hypotheses, write_hypotheses
 from madg_speech.evaluation.systems import System, load_checkpoint_systems
 from madg_speech.languages import resolve
+from madg_speech.request import DecoderName
 from madg_speech.text.romanize import romanize
 
 BASELINES = ("hyp", "whisper", "mms")
@@ -35,6 +37,8 @@ def run_systems(
     device: str | None = None,
     fresh: bool = False,
     inventory: bool = False,
+    decoder: DecoderName | None = None,
+    prompt_temperature: float | None = None,
 ) -> None:
     """Fill an evaluation folder with references, leaks and the hypotheses of every system.
 
@@ -50,6 +54,8 @@ def run_systems(
         device: ``cpu``, ``cuda`` ...
         fresh: decode finished languages again.
         inventory: run each checkpoint also masked by the languages' inventories of phones.
+        decoder: of the checkpoints, as in :func:`madg_speech.transcribe.load`.
+        prompt_temperature: likewise.
 
     Raises:
         ManifestError, DataError, CheckpointError, BackboneError, ConfigError, UnknownLanguageError:
@@ -69,7 +75,11 @@ def run_systems(
             folder, references, [u for path in train_text for u in read_speech(path, language)]
         )
     names: set[str] = set()
-    for system in _systems(checkpoints, adapters, baselines, device, inventory):
+    trained = chain.from_iterable(
+        load_checkpoint_systems(one, adapters, device, inventory, decoder, prompt_temperature)
+        for one in checkpoints
+    )
+    for system in chain(trained, _baselines(checkpoints, baselines, device)):
         if system.name in names:
             raise ConfigError(
                 f"two systems are named {system.name!r}: rename one folder, no table could tell them apart"
@@ -83,16 +93,10 @@ def run_systems(
         import_hypotheses(file, references, folder / HYPOTHESES)
 
 
-def _systems(
-    checkpoints: Sequence[Path],
-    adapters: Sequence[str],
-    baselines: Sequence[str],
-    device: str | None,
-    inventory: bool,
+def _baselines(
+    checkpoints: Sequence[Path], baselines: Sequence[str], device: str | None
 ) -> Iterator[System]:
     """Each system as it is needed, so that one model at a time is in memory."""
-    for checkpoint in checkpoints:
-        yield from load_checkpoint_systems(checkpoint, adapters, device, inventory)
     kinds = [(kind, argument) for kind, argument in map(_parted, baselines) if kind != "hyp"]
     if not kinds:
         return

@@ -24,7 +24,7 @@ from madg_speech.typology import Floats, distances, nearest
 
 if TYPE_CHECKING:
     from madg_speech.adapters import AdapterWeights
-    from madg_speech.model import AdaptedModel
+    from madg_speech.model import AdaptedEncoder
 
 OTHER_LANGUAGE = ("nearest", "same-clade", "other-family")
 OTHER_VECTOR = ("mean", "zero", "random")
@@ -63,7 +63,7 @@ def other_language(swap: str, language: str, trained: Sequence[str]) -> str:
     return found[0].iso
 
 
-def other_vector(swap: str, language: str, model: AdaptedModel) -> AdapterWeights:
+def other_vector(swap: str, language: str, model: AdaptedEncoder) -> AdapterWeights:
     """The adapter generated from a vector of ``OTHER_VECTOR`` in place of the language's own.
 
     Raises:

@@ -21,10 +21,12 @@ from madg_speech.data.annotate import METRICS, annotate, name_long, score
 from madg_speech.data.conllu import write_conllu
 from madg_speech.data.sentences import Split, read_split
 from madg_speech.data.tagged import write_tagged
+from madg_speech.data.text_prefix import know_sentences
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.evaluation.systems import checkpoint_hash
 from madg_speech.tasks.conditions import Condition
 from madg_speech.tasks.model import LANGUAGE, TaskModel
+from madg_speech.training.progress import say
 
 DESCRIPTION = "system.json"
 
@@ -90,6 +92,7 @@ def run_zero_shot(
     split: str = "test",
     languages: Sequence[str] | None = None,
     limit: int | None = None,
+    cache_limit_gb: float = 20.0,
 ) -> None:
     """Predict and score each language of ``data`` with each system, and save as it goes.
 
@@ -100,10 +103,12 @@ def run_zero_shot(
         split: train, dev or test.
         languages: ISO 639-3; all that there are when None.
         limit: at most so many sentences a language, the first.
+        cache_limit_gb: keep what the layers below the lowest adapter make of the sentences, for all
+            systems and runs, if that takes no more; 0 computes it anew each time.
 
     Raises:
         ConfigError: systems of several tasks, or a folder that holds another system's predictions.
-        DataError: nothing to score.
+        DataError: nothing to score, or a cache that would be larger.
     """
     tasks = {system.model.spec.task for system in systems}
     if len(tasks) != 1:
@@ -111,20 +116,43 @@ def run_zero_shot(
             f"checkpoints of several tasks ({', '.join(sorted(tasks))}): give one task"
         )
     read = read_split(data, split, tasks.pop(), languages, limit)
+    say(f"{split}: {read.summary()}")
+    todo: dict[str, list[str]] = {}
+    for system in systems:
+        folder = output / system.name
+        _open(folder, system, {"data": data.name, "split": split, "limit": limit})
+        for iso in sorted(read.problems.keys() - read.sentences.keys()):
+            failed = {"failed": "no usable sentence", "left_out": _left_out(read, iso)}
+            _write(folder / f"{iso}.json", {"language": iso} | failed)
+        todo[system.name] = [
+            iso
+            for iso in read.sentences
+            if system.condition.covers(iso) and not (folder / f"{iso}.json").is_file()
+        ]
+    if cache_limit_gb:
+        _cache(systems, todo, read, cache_limit_gb)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for system in systems:
-            folder = output / system.name
-            _open(folder, system, {"data": data.name, "split": split, "limit": limit})
-            todo = [
-                iso
-                for iso in read.sentences
-                if system.condition.covers(iso) and not (folder / f"{iso}.json").is_file()
-            ]
-            total = sum(len(read.sentences[iso]) for iso in todo)
+            total = sum(len(read.sentences[iso]) for iso in todo[system.name])
             bar = progress.add_task(system.name, total=total)
-            for iso in todo:
-                _run_language(system, iso, read, folder, lambda n: progress.advance(bar, n))  # noqa: B023
+            for iso in todo[system.name]:
+                _run_language(
+                    system,
+                    iso,
+                    read,
+                    output / system.name,
+                    lambda n: progress.advance(bar, n),  # noqa: B023
+                )
+
+
+def _cache(
+    systems: Sequence[TaskSystem], todo: dict[str, list[str]], read: Split, limit_gb: float
+) -> None:
+    for model in {id(system.model): system.model for system in systems}.values():
+        asked = {iso for s in systems if s.model is model for iso in todo[s.name]}
+        words = [s.words for iso in sorted(asked) for s in read.sentences[iso]]
+        know_sentences(model, words, limit_gb, "raise --cache-limit-gb, or give 0 for no cache")
 
 
 def _open(folder: Path, system: TaskSystem, what: dict[str, Any]) -> None:
@@ -155,8 +183,7 @@ def _run_language(system: TaskSystem, iso: str, read: Split, folder: Path, advan
     write, suffix = (write_conllu, "conllu") if task == "parse" else (write_tagged, "txt")
     with atomic_path(folder / f"{iso}.{suffix}") as draft:
         draft.write_text("".join(map(write, predicted)), encoding="utf-8")
-    file = Path(sentences[0].place.rpartition(":")[0])
-    left_out = [p for p in read.problems if Path(p.where.rpartition(":")[0]) == file]
+    split_up, cut = name_long(system.model, sentences)
     content: dict[str, Any] = {
         "language": iso,
         "adapter": code,
@@ -170,10 +197,15 @@ def _run_language(system: TaskSystem, iso: str, read: Split, folder: Path, advan
             }
             for metric in METRICS[task]
         },
-        "longer_than_the_encoder": len(name_long(system.model, sentences)),
-        "left_out": [f"{_shorten(p.where)}: {p.reason}" for p in left_out],
+        "read_in_windows": [_shorten(place) for place in split_up],
+        "words_cut": [f"{_shorten(place)}: {word[:40]}..." for place, word in cut],
+        "left_out": _left_out(read, iso),
     }
     _write(folder / f"{iso}.json", content)
+
+
+def _left_out(read: Split, iso: str) -> list[str]:
+    return [f"{_shorten(p.where)}: {p.reason}" for p in read.problems.get(iso, ())]
 
 
 def _shorten(place: str) -> str:

@@ -92,7 +92,7 @@ def _scored(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _problems(folder: Path) -> dict[str, dict[str, Any]]:
-    kinds = ("failed", "left_out", "longer_than_the_encoder")
+    kinds = ("failed", "left_out", "read_in_windows", "words_cut")
     found = {
         iso: {kind: row[kind] for kind in kinds if row.get(kind)}
         for iso, row in _rows(folder).items()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+_PROBLEMS = {
+    "left_out": "sentences left out",
+    "read_in_windows": "sentences longer than the encoder takes, read in several windows",
+    "words_cut": "words of which only the beginning is read",
+}
 GROUPS = ("source", "backbone", "adapters", "clade", "unrelated")
 """Each language is in one: the task was learned in it; the frozen encoder was pretrained on it; only the
 language adapters' source was trained on it; only a relative was; none of these."""
@@ -15,7 +21,7 @@ def markdown(results: dict[str, Any]) -> str:
     for metric in results["groups"]:
         lines += _groups(results, metric)
     lines += _gains([c for c in results["comparisons"] if c["group"] == "zero-shot"])
-    return "\n".join(lines + _languages(results)) + "\n"
+    return "\n".join(lines + _languages(results) + _problems(results["problems"])) + "\n"
 
 
 def _groups(results: dict[str, Any], metric: str) -> list[str]:
@@ -55,11 +61,25 @@ def _languages(results: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _problems(problems: dict[str, dict[str, Any]]) -> list[str]:
+    rows: dict[tuple[str, str], None] = {}  # the same for all systems, mostly: in order, once
+    for system, languages in problems.items():
+        for iso, found in languages.items():
+            if "failed" in found:
+                rows[iso, f"not scored by {system}: {found['failed']}"] = None
+            for kind, what in _PROBLEMS.items():
+                if places := found.get(kind):
+                    rows[iso, f"{len(places)} {what}, first: {places[0]}"] = None
+    if not rows:
+        return []
+    return ["", "## What was not used as it is", "", *_head(["language", "what"]), *map(_row, rows)]
+
+
 def _head(names: list[str]) -> list[str]:
     return [_row(names), "|---" * len(names) + "|"]
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

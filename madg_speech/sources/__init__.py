@@ -22,7 +22,8 @@ def build_source(
         hidden_size: width of the backbone.
         layers: how many layers the backbone has.
         trained: training languages: rows of a per-language source; a two-stage source is centred on
-            their mean vector (a loaded checkpoint overwrites the mean with its own).
+            their mean vector (a loaded checkpoint overwrites the mean with its own), or on that of
+            the typology's ``reference``.
 
     Raises:
         ConfigError: a layer that the backbone lacks.
@@ -42,7 +43,8 @@ def build_source(
         if config.kind == "static-wide":
             shape = replace(shape, bottleneck=_equal_bottleneck(config, shape, trained))
         return Static(shape)
-    typology = build_typology(config.typology, trained, config.unseen)
+    reference = config.typology.reference or trained
+    typology = build_typology(config.typology, reference, config.unseen)
     if config.kind == "per-language":
         from madg_speech.sources.per_language import PerLanguage
 
@@ -53,7 +55,7 @@ def build_source(
         return TwoStage(
             shape,
             typology,
-            trained,
+            reference,
             config.embedding_size,
             config.per_layer,
             config.feature_dropout,

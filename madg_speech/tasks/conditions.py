@@ -64,7 +64,15 @@ class Condition:
         return language if self.name in CONDITIONS or self._refined else self.name
 
     def weights(self, language: str) -> AdapterWeights | None:
-        """The adapter itself, where it is not the source's for :meth:`code`."""
+        """The adapter itself, where it is not the source's for :meth:`code`.
+
+        Raises:
+            CheckpointError: ``refined`` adapters, none of ``language``.
+        """
+        if not self.covers(language):
+            raise CheckpointError(
+                f"{self.name}: no adapter of {language} there, only of {', '.join(self._refined)}"
+            )
         return self._refined[language] if self._refined else self._mean
 
 

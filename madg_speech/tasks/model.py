@@ -71,6 +71,11 @@ class TaskModel(nn.Module):
         head = ParsingHead if config.task == "parse" else TaggingHead
         self.head: ParsingHead | TaggingHead = head(size, config.labels)
 
+    @property
+    def prefix_layers(self) -> int:
+        """Layers below any adapter: what they make of a sentence never changes."""
+        return min(*self.spec.layers, self.language.prefix_layers)
+
     def train(self, mode: bool = True) -> TaskModel:
         """Train adapter and head; a language source's own dropout stays off."""
         super().train(mode)

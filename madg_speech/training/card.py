@@ -16,11 +16,14 @@ TRAINED = {
     "random-projection targets (BEST-RQ): a start for CTC, no transcriber.",
     "contrastive": "Adapters pretrained without text over {} languages by wav2vec 2.0's contrastive "
     "objective: a start for CTC, no transcriber.",
+    "seq2seq": "Encoder adapters trained over {} languages through Whisper's frozen text decoder, which "
+    "writes native script: `madg-speech transcribe --checkpoint THIS --lang CODE talk.wav`.",
 }
 SCORED = {
     "cer": "CER (romanised, greedy, pooled)",
     "per": "PER (greedy, pooled)",
     "loss": "loss (nats a masked frame)",
+    "token_loss": "loss (nats a token, teacher forcing)",
 }
 
 

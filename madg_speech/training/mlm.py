@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from madg_speech.backbones.text import TextBackbone
 from madg_speech.config import OptimisationConfig
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import find_manifests
+from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.data.text_batches import MaskedTextCollator
 from madg_speech.data.text_corpus import TextCorpus, load_texts
+from madg_speech.data.text_prefix import TextPrefix, Window
 from madg_speech.model import ModelConfig
 from madg_speech.objectives.mlm import mlm_loss, mlm_scores
 from madg_speech.sources import build_source
@@ -30,18 +33,13 @@ from madg_speech.training.shared_typology import take_typology
 from madg_speech.training.trainer import Objective, SpeechTrainer
 from madg_speech.typologies import settle_permutation
 
-MLM = Objective(mlm_loss, mlm_scores, "loss")
+
+def _pieces(inputs: dict[str, Any], collator: Any) -> torch.Tensor:
+    pieces: torch.Tensor = inputs["lengths"].sum()
+    return pieces
 
 
-class TextTrainer(SpeechTrainer):
-    """The trainer, counting pieces."""
-
-    pace = "pieces_per_second"
-
-    def amount(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """Pieces in a batch."""
-        pieces: torch.Tensor = inputs["lengths"].sum()
-        return pieces
+MLM = Objective(mlm_loss, mlm_scores, "loss", _pieces, "pieces_per_second")
 
 
 def pretrain_text(
@@ -65,20 +63,13 @@ def pretrain_text(
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
-    named = config.backbone
-    backbone = load_text_backbone(named.name, named.revision, named.layers)
-    mask = backbone.tokenizer.mask  # before minutes of reading
-    files = find_manifests(config.data.text, data_root)
-    train, dev = load_texts(files, config.data, backbone.tokenizer, say)
-    say(f"train: {train.summary()}")
-    if dev:
-        say(f"dev: {dev.summary()}")
+    backbone, train, dev = read_texts(config, data_root)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     scored = dev.languages if dev else []
     model = build_model(config, backbone, corpora, scored)
     describe_run(run, config, corpora)
-    assert model.head is not None
-    trainer = TextTrainer(
+    plan = batch_plan(training, training.pieces_per_batch, train)
+    trainer = SpeechTrainer(
         model,
         training_arguments(
             training,
@@ -89,16 +80,10 @@ def pretrain_text(
             MLM.metric,
             training.gradient_accumulation,
         ),
-        batch_plan(training, training.pieces_per_batch, train),
+        plan,
         train,
         dev,
-        MaskedTextCollator(
-            model.head.tokens.numpy(force=True),
-            mask,
-            backbone.tokenizer.tokenizer.pad_token_id,
-            training.mask_share,
-            training.seed,
-        ),
+        build_collator(config, model, plan, train, dev),
         {name: training_group(name, train.languages) for name in scored},
         training.patience,
         training.generator_weight_decay,
@@ -115,6 +100,47 @@ def pretrain_text(
     return finished
 
 
+def read_texts(
+    config: MlmConfig, data_root: Path
+) -> tuple[TextBackbone, TextCorpus, TextCorpus | None]:
+    """The backbone, and the texts to train on and to score as pieces of its tokenizer."""
+    named = config.backbone
+    backbone = load_text_backbone(named.name, named.revision, named.layers)
+    _ = backbone.tokenizer.mask  # raises, if at all, before minutes of reading
+    files = find_manifests(config.data.text, data_root)
+    train, dev = load_texts(files, config.data, backbone.tokenizer, say)
+    say(f"train: {train.summary()}")
+    if dev:
+        say(f"dev: {dev.summary()}")
+    return backbone, train, dev
+
+
+def build_collator(
+    config: MlmConfig,
+    model: TextModel,
+    plan: BatchPlan,
+    train: TextCorpus,
+    dev: TextCorpus | None,
+) -> MaskedTextCollator:
+    """What makes batches of rows; views to be cached are filled."""
+    assert model.head is not None
+    training, tokenizer = config.training, model.backbone.tokenizer
+    collator = MaskedTextCollator(
+        model.head.tokens.numpy(force=True),
+        tokenizer.mask,
+        tokenizer.pad,
+        training.mask_share,
+        # Views do not depend on the run's seed: runs with several seeds share them.
+        0 if training.cached_views else training.seed,
+        training.cached_views,
+    )
+    if training.cached_views and model.prefix_layers:
+        cache_views(
+            model, collator, training.cached_views, plan, train, dev, training.cache_limit_gb
+        )
+    return collator
+
+
 def batch_plan(training: OptimisationConfig, pieces: int, corpus: TextCorpus) -> BatchPlan:
     """The batches of the whole run over all processes, ``pieces`` long with their padding."""
     return BatchPlan(
@@ -126,6 +152,37 @@ def batch_plan(training: OptimisationConfig, pieces: int, corpus: TextCorpus) ->
         training.languages_per_batch,
         training.seed,
     )
+
+
+def cache_views(
+    model: TextModel,
+    collator: MaskedTextCollator,
+    views: int,
+    plan: BatchPlan,
+    train: TextCorpus,
+    dev: TextCorpus | None,
+    limit_gb: float,
+) -> None:
+    """Compute, once, the layers below the first adapter on all that the run will show the model.
+
+    Raises:
+        DataError: that would take more than ``limit_gb``, or than the disk has.
+    """
+    drawn = sorted({(row, times % views) for batch in Draws(plan) for row, times in batch})
+    rows = DrawnRows(train.table)
+
+    def windows() -> Iterator[Window]:
+        for start in range(0, len(drawn), 1000):
+            yield from (
+                collator.hide(row)[0] for row in rows.__getitems__(drawn[start : start + 1000])
+            )
+        yield from (collator.hide(row)[0] for row in (dev.table if dev else ()))
+
+    model.to(PartialState().device)
+    remedy = "raise training.cache_limit_gb, or lower training.cached_views or leave it out"
+    known = TextPrefix(model, model.prefix_layers, remedy)
+    known.fill(model, windows(), limit_gb)
+    model.known = known
 
 
 def build_model(

@@ -8,12 +8,12 @@ from accelerate import PartialState
 from transformers import set_seed
 
 from madg_speech.backbones import load_backbone
-from madg_speech.backbones.base import FrontEnd
+from madg_speech.backbones.base import Backbone, FrontEnd
 from madg_speech.config import PretrainConfig
-from madg_speech.data.corpus import Corpus, find_manifests, load_corpus
+from madg_speech.data.corpus import Corpus, Spelling, find_manifests, load_corpus
 from madg_speech.errors import ConfigError, DataError
+from madg_speech.model import ModelConfig
 from madg_speech.splits import training_group
-from madg_speech.text.vocabulary import Vocabulary
 from madg_speech.training.card import training_card
 from madg_speech.training.progress import say
 from madg_speech.training.run import (
@@ -21,11 +21,12 @@ from madg_speech.training.run import (
     describe_run,
     fill_prefix_cache,
     open_run,
+    shortest_row,
     training_arguments,
 )
-from madg_speech.training.setup import build_collator, build_model, build_objective
+from madg_speech.training.setup import build_collator, build_model, build_objective, build_spelling
 from madg_speech.training.shrinkage import fit_shrinkage
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.trainer import DevScores, SpeechTrainer
 
 
 def pretrain(
@@ -48,17 +49,10 @@ def pretrain(
     run = Path(config.output)
     checkpoint = open_run(run, config, resume)
     set_seed(training.seed)
-    vocabulary = Vocabulary.of_kind(config.vocabulary) if config.objective == "ctc" else None
-    backbone = load_backbone(config.backbone.name, config.backbone.revision)
-    if training.augment.spec_augment and not backbone.front_end.spectral:
-        raise ConfigError(
-            f"training.augment.spec_augment masks mel bins; {backbone.name} hears waveforms: leave it "
-            "out (training.mask_time masks hidden frames of any backbone)"
-        )
-    train, dev = _load_corpora(config, data_root, vocabulary, backbone.front_end)
+    backbone, spelling, train, dev = read_speech(config, data_root)
     corpora = {"train": train} | ({"dev": dev} if dev else {})
     scored = dev.languages if dev else []
-    model = build_model(config, backbone, vocabulary, train.languages, scored)
+    model = build_model(config, backbone, spelling, train.languages, scored)
     objective = build_objective(config)
     describe_run(run, config, corpora)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
@@ -78,7 +72,7 @@ def pretrain(
             objective.metric,
             training.gradient_accumulation,
         ),
-        batch_plan(training, train),
+        batch_plan(training, train, shortest_row(model.backbone.front_end)),
         train,
         dev,
         build_collator(config, model, train, cache),
@@ -94,22 +88,35 @@ def pretrain(
     finished = run / "checkpoint"
     if trainer.is_world_process_zero():
         scores = objective.scores(model, dev.table, trainer.data_collator) if dev else {}
-        expected = _by_group(scores.get("cer", {}), trainer.groups)
-        model.spec = model.spec.model_copy(update={"expected_cer": expected})
+        model.spec = expecting(model.spec, scores, trainer.groups)
         model.save_pretrained(finished, training_card(model.spec, config, train, scores))
     return finished
 
 
+def read_speech(
+    config: PretrainConfig, data_root: Path
+) -> tuple[Backbone, Spelling | None, Corpus, Corpus | None]:
+    """The backbone, what labels are written in, and the utterances to train on and to score."""
+    backbone = load_backbone(config.backbone.name, config.backbone.revision)
+    if config.training.augment.spec_augment and not backbone.front_end.spectral:
+        raise ConfigError(
+            f"training.augment.spec_augment masks mel bins; {backbone.name} hears waveforms: leave it "
+            "out (training.mask_time masks hidden frames of any backbone)"
+        )
+    spelling = build_spelling(config, backbone)
+    return backbone, spelling, *_load_corpora(config, data_root, spelling, backbone.front_end)
+
+
 def _load_corpora(
-    config: PretrainConfig, root: Path, vocabulary: Vocabulary | None, front_end: FrontEnd
+    config: PretrainConfig, root: Path, spelling: Spelling | None, front_end: FrontEnd
 ) -> tuple[Corpus, Corpus | None]:
-    train = load_corpus(find_manifests(config.data.train, root), config.data, vocabulary, front_end)
+    train = load_corpus(find_manifests(config.data.train, root), config.data, spelling, front_end)
     say(f"train: {train.summary()}")
     if not config.data.dev:
         return train, None
     # Languages held out of training are what a dev set is for: exclusions apply to training alone.
     rules = config.data.model_copy(update={"exclude_languages": (), "exclude_licenses": ()})
-    dev = load_corpus(find_manifests(config.data.dev, root), rules, vocabulary, front_end)
+    dev = load_corpus(find_manifests(config.data.dev, root), rules, spelling, front_end)
     wanted = config.data.dev_languages
     taken: dict[str, int] = {}
     rows = []
@@ -127,8 +134,10 @@ def _load_corpora(
     return train, dev
 
 
-def _by_group(rates: dict[str, float], groups: dict[str, str]) -> dict[str, float]:
+def expecting(spec: ModelConfig, scores: DevScores, groups: dict[str, str]) -> ModelConfig:
+    """``spec`` with the mean dev CER of each group, which warns who transcribes another language."""
     members: dict[str, list[float]] = {}
-    for language, rate in rates.items():
+    for language, rate in scores.get("cer", {}).items():
         members.setdefault(groups[language], []).append(rate)
-    return {group: round(sum(values) / len(values), 4) for group, values in members.items()}
+    expected = {group: round(sum(rates) / len(rates), 4) for group, rates in members.items()}
+    return spec.model_copy(update={"expected_cer": expected})

@@ -13,6 +13,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 SHOWN = {
     "loss": "loss {:.3f}",
+    "speech_loss": "speech {:.3f}",
+    "text_loss": "text {:.3f}",
     "code_perplexity": "code perplexity {:.1f}",
     "eval_cer": "dev CER {:.3f}",
     "eval_per": "dev PER {:.3f}",
@@ -73,12 +75,12 @@ class ProgressLines(TrainerCallback):
         **_: Any,
     ) -> None:
         """Print the values that a person reads; the others are in TensorBoard's files."""
-        values = [text.format(logs[key]) for key, text in SHOWN.items() if logs and key in logs]
-        values += [
-            f"{key.rpartition('_')[2]} {value:.3f}"
-            for key, value in (logs or {}).items()
-            if key.startswith(GROUPED)
-        ]
+        values = []
+        for key, value in (logs or {}).items():  # a metric's groups follow it
+            if key in SHOWN:
+                values.append(SHOWN[key].format(value))
+            elif key.startswith(GROUPED):
+                values.append(f"{key.rpartition('_')[2]} {value:.3f}")
         if values and state.is_world_process_zero:
             place = f"step {state.global_step}/{state.max_steps}"
             self.console.print("  ".join([place, *values, self._left(state)]))

@@ -21,6 +21,7 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from madg_speech.audio import Waveform
+from madg_speech.backbones.base import FrontEnd
 from madg_speech.cache import atomic_path
 from madg_speech.config import DescentConfig, Section, TrainingConfig
 from madg_speech.data.augment import Augmenter, Rendition
@@ -167,7 +168,7 @@ def fill_views(
     for key, labels in zip(table["audio_hash"], table["labels"], strict=True):
         needed[key] = max(needed.get(key, 0), ctc_frames_needed(labels))
     missing = (seconds[key] for view in views for key in audio if key not in view.index)
-    views[0].check_size(model, missing, training.cache_limit_gb)
+    views[0].check_seconds(missing, training.cache_limit_gb)
 
     for number, view in zip(numbers, views, strict=True):
 
@@ -183,8 +184,13 @@ def fill_views(
     return views
 
 
-def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
-    """The batches of the whole run over all processes."""
+def shortest_row(front_end: FrontEnd) -> float:
+    """Seconds that any utterance takes up in a batch at least: a full window's where it is padded."""
+    return front_end.frames(1) / front_end.frame_rate
+
+
+def batch_plan(training: TrainingConfig, corpus: Corpus, shortest: float = 0.0) -> BatchPlan:
+    """The batches of the whole run over all processes; ``shortest``: :func:`shortest_row`."""
     return BatchPlan(
         corpus.table["seconds"],
         corpus.table["lang"],
@@ -193,6 +199,7 @@ def batch_plan(training: TrainingConfig, corpus: Corpus) -> BatchPlan:
         training.smoothing,
         training.languages_per_batch,
         training.seed,
+        shortest=shortest,
     )
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from madg_speech.backbones.base import Backbone
+from madg_speech.backbones.mel import PaddedLogMel
 from madg_speech.config import BestRqConfig, PretrainConfig
 from madg_speech.data.augment import Augmenter
-from madg_speech.data.collate import Collator
-from madg_speech.data.corpus import Corpus
+from madg_speech.data.collate import Collator, TeacherCollator
+from madg_speech.data.corpus import Corpus, Spelling
 from madg_speech.data.masked import ContrastiveCollator, Masks, PredictionCollator
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import CheckpointError
@@ -18,6 +19,7 @@ from madg_speech.model import (
     AdaptedEncoder,
     AdaptedModel,
     ModelConfig,
+    part_of,
     read_model_config,
     read_weights,
 )
@@ -30,13 +32,29 @@ from madg_speech.training.shared_typology import take_typology
 from madg_speech.training.trainer import CTC, PHONE_CTC, Objective
 from madg_speech.typologies import settle_permutation
 
+_NO_LABELS = ("best-rq", "contrastive")
 BEST_RQ = Objective(prediction_loss, masked_scores, "loss")
+
+
+def build_spelling(config: PretrainConfig, backbone: Backbone) -> Spelling | None:
+    """What texts are labelled with; None where the objective needs no text.
+
+    Raises:
+        ConfigError, BackboneError: seq2seq, and the backbone has no decoder with tokens.
+    """
+    if config.objective in _NO_LABELS:
+        return None
+    if config.objective == "seq2seq":
+        from madg_speech.decoding.whisper_decoder import tokens_of
+
+        return tokens_of(backbone, config.backbone.revision)
+    return Vocabulary.of_kind(config.vocabulary)
 
 
 def build_model(
     config: PretrainConfig,
     backbone: Backbone,
-    vocabulary: Vocabulary | None,
+    spelling: Spelling | None,
     languages: Sequence[str],
     scored: Sequence[str] = (),
 ) -> AdaptedEncoder:
@@ -53,6 +71,7 @@ def build_model(
         layers=len(backbone.layers),
         source=asked,
         objective=config.objective,
+        seq2seq=config.seq2seq if config.objective == "seq2seq" else None,
         languages=tuple(languages),
     )
     source = build_source(asked, backbone.hidden_size, len(backbone.layers), languages)
@@ -64,9 +83,13 @@ def build_model(
         from madg_speech.objectives.contrastive import Contrastive
 
         model = Contrastive(backbone, source, described, config.contrastive)
+    elif config.objective == "seq2seq":
+        from madg_speech.objectives.seq2seq import Seq2Seq
+
+        model = Seq2Seq(backbone, source, described, config.training.mask_time)
     else:
-        assert vocabulary is not None
-        model = AdaptedModel(backbone, source, vocabulary, described, config.training.mask_time)
+        assert isinstance(spelling, Vocabulary)
+        model = AdaptedModel(backbone, source, spelling, described, config.training.mask_time)
     if config.init_from:
         start_from(model, Path(config.init_from))
     if config.init_typology_from:
@@ -78,11 +101,13 @@ def build_model(
 def start_from(model: AdaptedEncoder, folder: Path) -> None:
     """Take adapters from a checkpoint, and its head where the objective is the same.
 
-    A static source fills the static part of two-stage, or every row of per-language.
+    A static source fills the static part of two-stage, or every row of per-language. Of a joint
+    checkpoint it is the part of the model's own medium.
 
     Raises:
         CheckpointError: its source is neither of the same kind nor static under one of these.
     """
+    folder = part_of(folder, "text" if model.spec.objective == "mlm" else "speech")
     before, own = read_model_config(folder), model.spec
     kind, own_kind = before.source.kind, own.source.kind
     state = read_weights(folder)
@@ -107,6 +132,10 @@ def build_objective(config: PretrainConfig) -> Objective:
         return PHONE_CTC if config.vocabulary == "phones" else CTC
     if config.objective == "best-rq":
         return BEST_RQ
+    if config.objective == "seq2seq":
+        from madg_speech.objectives.seq2seq import seq2seq_loss, seq2seq_scores
+
+        return Objective(seq2seq_loss, seq2seq_scores, "token_loss")
     from madg_speech.objectives.contrastive import contrastive_loss
 
     return Objective(contrastive_loss, masked_scores, "loss")
@@ -123,6 +152,8 @@ def build_collator(
         asked = config.contrastive
         masks = Masks(asked.mask_share, asked.mask_span, training.seed)
         return ContrastiveCollator(front_end, masks, asked.negatives)
+    if isinstance(front_end, PaddedLogMel):
+        return TeacherCollator(front_end, cache)
     return Collator(
         front_end,
         cache,

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from madg_speech.errors import CheckpointError
-from madg_speech.model import ModelConfig, read_model_config, read_weights
+from madg_speech.model import ModelConfig, part_of, read_model_config, read_weights
 
 TENSORS = ("embed.weight", "embed.bias", "mean")
 
@@ -25,16 +25,19 @@ def take_typology(
     Args:
         source: the new run's.
         config: of the new run.
-        folder: a checkpoint of the same kind of source, of any backbone.
+        folder: a checkpoint of the same kind of source, of any backbone; a joint one too.
         freeze: V (and its bias) is not trained on.
 
     Raises:
         CheckpointError: no checkpoint; or one whose source, vectors or width of λ are others.
     """
-    other, own = read_model_config(folder).source, config.source
+    folder = part_of(folder, "speech")  # in a joint checkpoint both parts hold the same
+    before = read_model_config(folder)
+    other, own = before.source, config.source
     told: dict[str, tuple[Any, Any]] = {
         "kind": (other.kind, own.kind),
-        "typology": (other.typology, own.typology),
+        "typology": (other.typology.name, own.typology.name),
+        "gate": (other.gate, own.gate),
         "embedding_size": (other.embedding_size, own.embedding_size),
     }
     given = {
@@ -48,6 +51,9 @@ def take_typology(
             "expected madg, madg-ls or two-stage"
         )
     differing = [f"{name} is {a}, here {b}" for name, (a, b) in told.items() if a != b]
+    differing += [
+        f"typology.{key} is another" for key, value in _vectors(config) - _vectors(before)
+    ]
     # madg and madg-ls write λ alike; a two-stage source centres the vectors first.
     if {other.kind, own.kind} == {"madg", "madg-ls"}:
         differing = [text for text in differing if not text.startswith("kind")]
@@ -58,3 +64,14 @@ def take_typology(
     if freeze:
         embed: nn.Module = source.get_submodule("embed")
         embed.requires_grad_(False)
+
+
+def _vectors(config: ModelConfig) -> set[tuple[str, Any]]:
+    """What two configurations of the same typology must say alike to have the same vectors."""
+    typology = config.source.typology
+    told: set[tuple[str, Any]] = {("permutation", frozenset((typology.permutation or {}).items()))}
+    if typology.name == "random":
+        told.add(("seed", typology.seed))
+    if typology.name != "uriel":  # scaled, or even made, by the training languages
+        told.add(("reference", typology.reference or config.languages))
+    return told

@@ -74,6 +74,7 @@ class TaskTrainer(SpeechTrainer):
         self.remove_callback(PrinterCallback)
         self.turns = plan
         self.condition = condition
+        self.generator_weight_decay = None  # no generator learns here
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; Accelerate gives each rank every n-th."""

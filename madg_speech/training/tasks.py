@@ -20,6 +20,7 @@ from transformers import set_seed
 from madg_speech.config import BackboneConfig, DescentConfig, Section
 from madg_speech.data.annotate import name_long
 from madg_speech.data.sentences import Split, find_split, read_split
+from madg_speech.data.text_prefix import know_sentences
 from madg_speech.data.turns import Turns
 from madg_speech.errors import ConfigError, DataError
 from madg_speech.languages import resolve
@@ -48,6 +49,9 @@ class TaskTrainingConfig(DescentConfig):
 
     sentences_per_batch: int = Field(16, gt=0, description="All of one language.")
     learning_rate: float = Field(5e-4, gt=0, description="Peak of AdamW's rate.")
+    cache_prefix: bool = Field(
+        True, description="Compute the layers below the lowest adapter once and keep them on disk."
+    )
 
 
 class TaskRunConfig(Section):
@@ -108,10 +112,24 @@ def train_task(
     model, condition = _build(config, sources)
     for name, split in (("train", train), ("dev", dev)):
         sentences = [s for of in split.sentences.values() for s in of]
-        if long := name_long(model, sentences):
-            say(f"{name}: {len(long)} sentences are read in several windows (first: {long[0]})")
+        split_up, cut = name_long(model, sentences)
+        if split_up:
+            say(
+                f"{name}: {len(split_up)} sentences are read in several windows (first: {split_up[0]})"
+            )
+        if cut:
+            say(f"{name}: of {len(cut)} words only the beginning is read (first: {cut[0][0]})")
     parts = {"train": _part(train)} | ({"dev": _part(dev)} if dev.sentences else {})
     describe_run(run, config, parts)
+    if training.cache_prefix:
+        model.to(PartialState().device)
+        words = [s.words for of in (train, dev) for found in of.sentences.values() for s in found]
+        know_sentences(
+            model,
+            words,
+            training.cache_limit_gb,
+            "raise training.cache_limit_gb or set training.cache_prefix: false",
+        )
     rows = [(sentence, iso) for iso in sources for sentence in train.sentences[iso]]
     batches = training.steps * PartialState().num_processes
     trainer = TaskTrainer(
@@ -119,7 +137,13 @@ def train_task(
         training_arguments(
             training, run, device, cached=True, dev=bool(dev.sentences), metric="error"
         ),
-        Turns([iso for _, iso in rows], batches, training.sentences_per_batch, training.seed),
+        Turns(
+            [iso for _, iso in rows],
+            [len(sentence.words) for sentence, _ in rows],
+            batches,
+            training.sentences_per_batch,
+            training.seed,
+        ),
         rows,
         dev.sentences,
         condition,
@@ -138,22 +162,14 @@ def train_task(
 def _read(config: TaskRunConfig, root: Path, sources: Sequence[str]) -> tuple[Split, Split]:
     folder = root / Path(config.data.folder).expanduser()
     train = read_split(folder, "train", config.task, sources, config.data.per_language)
-    _tell("train", train)
+    say(f"train: {train.summary()}")
     try:
         scored = [iso for iso in sources if iso in find_split(folder, "dev")]
     except DataError:  # no language has a dev file
         scored = []
     dev = read_split(folder, "dev", config.task, scored, config.data.dev_per_language)
-    _tell("dev", dev)
+    say(f"dev: {dev.summary()}")
     return train, dev
-
-
-def _tell(name: str, split: Split) -> None:
-    count = sum(map(len, split.sentences.values()))
-    line = f"{name}: {count} sentences in {', '.join(split.sentences) or 'no language'}"
-    for reason, places in split.reasons().items():
-        line += f"; left out: {len(places)} x {reason} (first: {places[0]})"
-    say(line)
 
 
 def _build(config: TaskRunConfig, sources: Sequence[str]) -> tuple[TaskModel, Condition]:

@@ -27,6 +27,7 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
+from madg_speech.joint_model import JointModel
 from madg_speech.metrics.error_rate import cer, per
 from madg_speech.model import WEIGHTS, AdaptedEncoder, AdaptedModel
 from madg_speech.objectives.ctc import IGNORED, ctc_loss
@@ -34,7 +35,19 @@ from madg_speech.training.progress import ProgressLines
 
 MARKER = "COMPLETE"
 GENERATOR = ("source.embed.", "source.tables.")
+Trained = AdaptedEncoder | JointModel
 DevScores = dict[str, dict[str, float]]
+
+
+def audio_seconds(inputs: dict[str, Any], collator: Any) -> torch.Tensor:
+    """Seconds of audio in a batch of ``collator``; neither padding nor silence up to a full window."""
+    front_end = collator.front_end
+    if "spoken" in inputs:
+        spoken: torch.Tensor = inputs["spoken"].sum() / front_end.frame_rate
+        return spoken
+    rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
+    seconds: torch.Tensor = inputs["lengths"].sum() / rate
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -46,11 +59,15 @@ class Objective:
             whole optimiser step over all ranks (None: that of these labels) -> loss.
         scores: model, dev table and collator -> metric -> language -> value.
         metric: the one to choose checkpoints by, the lower the better.
+        amount: a batch and its collator -> how much training data it holds.
+        pace: what the log calls that amount, by time.
     """
 
     loss: Callable[[Any, torch.Tensor, Any], torch.Tensor]
     scores: Callable[[Any, Any, Any], DevScores]
     metric: str
+    amount: Callable[[dict[str, Any], Any], torch.Tensor] = audio_seconds
+    pace: str = "audio_hours_per_hour"
 
 
 class SpeechTrainer(Trainer):
@@ -60,11 +77,9 @@ class SpeechTrainer(Trainer):
     Accelerate); checkpoints hold the trained tensors only and end with a completion marker.
     """
 
-    pace = "audio_hours_per_hour"
-
     def __init__(
         self,
-        model: AdaptedEncoder,
+        model: Trained,
         args: TrainingArguments,
         plan: BatchPlan,
         train: Corpus,
@@ -95,7 +110,7 @@ class SpeechTrainer(Trainer):
         self.plan = plan
         self.groups = groups
         self.generator_weight_decay = generator_weight_decay
-        self._taken = torch.zeros((), device=args.device)
+        self._taken: dict[str, torch.Tensor] = {}
         self._last_log = time.monotonic()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -146,50 +161,47 @@ class SpeechTrainer(Trainer):
         return told[0]
 
     def _score(self, prefix: str) -> dict[str, float]:
-        model: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
+        model: Trained = self.accelerator.unwrap_model(self.model)
         model.eval()
-        scores = self.objective.scores(model, self.eval_dataset, self.data_collator)
+        metrics = self.dev_metrics(model)
         model.train()
-        metrics = {}
-        for metric, rates in scores.items():
-            metrics[f"{prefix}_{metric}"] = sum(rates.values()) / len(rates)
-            for group in sorted(set(self.groups.values())):
-                members = [rate for name, rate in rates.items() if self.groups.get(name) == group]
-                if members:
-                    metrics[f"{prefix}_{metric}_{group}"] = sum(members) / len(members)
-        return metrics
+        return {f"{prefix}_{name}": value for name, value in metrics.items()}
 
-    def amount(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """Seconds of audio in a batch."""
-        front_end = self.data_collator.front_end
-        rate = front_end.frame_rate if "hidden" in inputs else front_end.rate
-        seconds: torch.Tensor = inputs["lengths"].sum() / rate
-        return seconds
+    def dev_metrics(self, model: Any) -> dict[str, float]:
+        """Scores of the dev set by :func:`macro_means`."""
+        scores = self.objective.scores(model, self.eval_dataset, self.data_collator)
+        return macro_means(scores, self.groups)
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> torch.Tensor:
         """One batch; counts what was taken in."""
-        unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(model)
+        unwrapped: Trained = self.accelerator.unwrap_model(model)
         unwrapped.at_step(self.state.global_step)
-        self._taken += self.amount(inputs)
+        self.count(inputs, self.objective, self.data_collator)
         loss: torch.Tensor = super().training_step(model, inputs, *rest)
         return loss
 
+    def count(self, inputs: dict[str, Any], objective: Objective, collator: Any) -> None:
+        """Add what a batch holds to what was taken in since the last log."""
+        taken = self._taken.get(objective.pace, torch.zeros((), device=self.args.device))
+        self._taken[objective.pace] = taken + objective.amount(inputs, collator)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the pace (hours of audio per hour) since the last log, before any logger sees the values."""
+        """Add the pace (such as hours of audio per hour) since the last log, for every logger to see."""
         if "loss" in logs:
             now = time.monotonic()
-            taken = float(self._taken) * self.accelerator.num_processes
-            logs[self.pace] = round(taken / (now - self._last_log), 1)
+            for pace, amount in self._taken.items():
+                taken = float(amount) * self.accelerator.num_processes
+                logs[pace] = round(taken / (now - self._last_log), 1)
             self._last_log = now
-            self._taken.zero_()
-            unwrapped: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
+            self._taken.clear()
+            unwrapped: Trained = self.accelerator.unwrap_model(self.model)
             logs |= unwrapped.readings()
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        model: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
+        model: Trained = self.accelerator.unwrap_model(self.model)
         state = {name: t.detach().cpu().contiguous() for name, t in model.trainable_state().items()}
         save_file(state, folder / WEIGHTS)
 
@@ -214,7 +226,7 @@ class SpeechTrainer(Trainer):
         return Path(self.args.output_dir) / f"checkpoint-{step}"
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        target: AdaptedEncoder = self.accelerator.unwrap_model(model or self.model)
+        target: Trained = self.accelerator.unwrap_model(model or self.model)
         file = Path(resume_from_checkpoint) / WEIGHTS
         target.load_trainable_state(load_file(file), str(file))
 
@@ -222,8 +234,20 @@ class SpeechTrainer(Trainer):
         """The trained model at its best dev score, or as it is where nothing was scored."""
         if self.state.best_global_step:
             self._load_from_checkpoint(str(self._folder(self.state.best_global_step)))
-        model: AdaptedEncoder = self.accelerator.unwrap_model(self.model)
+        model: Trained = self.accelerator.unwrap_model(self.model)
         return model.eval()
+
+
+def macro_means(scores: DevScores, groups: dict[str, str]) -> dict[str, float]:
+    """``metric`` and ``metric_group`` -> mean over all scored languages, and over those of a group."""
+    means = {}
+    for metric, rates in scores.items():
+        means[metric] = sum(rates.values()) / len(rates)
+        for group in sorted(set(groups.values())):
+            members = [rate for name, rate in rates.items() if groups.get(name) == group]
+            if members:
+                means[f"{metric}_{group}"] = sum(members) / len(members)
+    return means
 
 
 @torch.inference_mode()

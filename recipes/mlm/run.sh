@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Language adapters from text: static, two-stage, and two-stage with shuffled vectors.
+# Language adapters from text: the two stages, the controls, and the published forms.
 # Usage: MADG_TEXT=folder-of-<language>.txt recipes/mlm/run.sh [WORK] [STAGE...]   (default: work/mlm, all)
 # Each stage is a cell of its own; one that was killed goes on where it stopped.
 set -euo pipefail
@@ -11,7 +11,7 @@ shift $(($# < 1 ? $# : 1))
 mkdir -p "$work"
 cd "$work"
 source "$recipe/../stage.sh"
-[ $# -gt 0 ] || set -- static two_stage shuffled
+[ $# -gt 0 ] || set -- static two_stage shuffled static_long per_language madg_ls random madg
 for name in "$@"; do
   stage "${name//_/-}" "$recipe/$name.yaml"
 done

@@ -23,10 +23,11 @@ from scoring import count_errors, hear
 
 from madg_speech.adapters import AdapterWeights
 from madg_speech.cache import atomic_path
+from madg_speech.conditioning import ADAPTER
 from madg_speech.data.manifest import Utterance, read_manifest, write_manifest
 from madg_speech.model import AdaptedModel
 from madg_speech.splits import find_leaks
-from madg_speech.training.refine import ADAPTER, RefineConfig, refine
+from madg_speech.training.refine import RefineConfig, refine
 
 RESULTS = HERE / "results" / "few_shot"
 

@@ -11,13 +11,23 @@ from pathlib import Path
 import torch
 
 from madg_speech.cache import atomic_path
-from tests.benchmarks import forward, generate, log_mel, memory, mlm_step, sizes, step
+from tests.benchmarks import (
+    forward,
+    generate,
+    log_mel,
+    memory,
+    mlm_step,
+    sizes,
+    step,
+    task_step,
+)
 from tests.benchmarks.measure import machine
 
 HEADER = """# Speed and memory
 
 Ratios, each measured within one run: both sides in turn, processor time of one thread, median of the
-rounds' ratios. Random weights of whisper-base's shape. Again:
+rounds' ratios. Random weights of whisper-base's shape, or of multilingual-e5-small's for text; the task
+step is e5 itself. Again:
 `python -m tests.benchmarks.run -o docs/benchmarks.md` (LoRA's line needs `pip install
 madg-speech[bench]`).
 
@@ -36,7 +46,7 @@ def main() -> None:
     ]
     lines += ["| what | measured | goal | | details |", "|---|---|---|---|---|"]
     print(lines[0])
-    for module in (forward, step, mlm_step, sizes, generate, memory, log_mel):
+    for module in (forward, step, mlm_step, task_step, sizes, generate, memory, log_mel):
         for result in module.measure(arguments.quick):
             lines.append(f"| {' | '.join(result.cells)} |")
             print(lines[-1], flush=True)

@@ -1,8 +1,8 @@
 """How does a training step grow with the encoder's width and depth? Whisper tiny to medium.
 
-Two-stage adapters of width H/16 in the upper half of the layers; what lies below the first one, which a prefix
-cache saves, is timed apart. ``docs/hooks/scaling.py`` works out larger encoders from these rows. Run:
-``python -m tests.benchmarks.sizes``.
+Two-stage adapters of width H/16 in the upper half of the layers; what lies below the first one, which a
+prefix cache saves, is timed apart. ``docs/hooks/scaling.py`` works out larger encoders from these rows.
+Run: ``python -m tests.benchmarks.sizes``.
 """
 
 from __future__ import annotations

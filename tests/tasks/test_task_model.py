@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -119,7 +120,8 @@ def test_annotated_sentences_keep_their_order_and_are_scored(language: TextModel
 
 def test_turns_are_of_one_language_drawn_uniformly() -> None:
     languages = ["eng"] * 90 + ["wol"] * 10
-    plan = Turns(languages, batches=400, sentences=5, seed=1)
+    lengths = list(range(100))
+    plan = Turns(languages, lengths, batches=400, sentences=5, seed=1)
     drawn = Counter()
     for batch in plan:
         (language,) = {languages[row] for row in batch}
@@ -128,6 +130,12 @@ def test_turns_are_of_one_language_drawn_uniformly() -> None:
     assert list(plan) == list(plan)
     wolof = [row for batch in plan if languages[batch[0]] == "wol" for row in batch]
     assert sorted(wolof[:10]) == list(range(90, 100))
+    english = [sorted(batch) for batch in plan if languages[batch[0]] == "eng"]
+    assert (
+        len({row for batch in english[:16] for row in batch}) == 80
+    )  # each once, before any twice
+    assert all(len(set(batch)) == 5 for batch in english[:16])
+    assert np.mean([batch[-1] - batch[0] for batch in english]) < 20  # of like length
 
 
 @pytest.mark.parametrize("name", ["ud_pos", "ud_parsing", "masakhaner"])

@@ -37,9 +37,11 @@ def swaps_of(model: AdaptedModel, split: str) -> dict[str, AdapterFor]:
     swaps["none"] = lambda language: None
     if isinstance(source, PerLanguage) or typology.name == "language-id":
         return swaps | {rule: _by_rule(model, rule) for rule in RULES}
-    if not isinstance(source, MadG | TwoStage):
-        return swaps
     trained = model.spec.languages
+    if (
+        not isinstance(source, MadG | TwoStage) or len(trained) == 1
+    ):  # no other language to stand in
+        return swaps
 
     def of_other(swap: str) -> AdapterFor:
         return lambda language: source([other_language(swap, language, trained)])

@@ -129,6 +129,8 @@ def cell_config(fold: str, seed: int, arm: str, work: Path) -> PretrainConfig:
     start = plan["starts"].get(arm)
     if start:
         filled["init_from"] = str(work / f"{fold}-{seed}-{start}" / "checkpoint")
+    if text := plan["typology_from"].get(arm):
+        filled["init_typology_from"] = str(work / "mlm" / text / "checkpoint")
     return load_config(HERE / "arms" / f"{arm}.yaml", PretrainConfig, filled)
 
 

@@ -29,10 +29,10 @@ def _groups(results: dict[str, Any], metric: str) -> list[str]:
     present = [g for g in ("zero-shot", *GROUPS) if any(g in s for s in systems.values())]
     lines = [f"## {results['task']}: {metric} x 100, mean over languages (95 %)", ""]
     lines += _head(["system", *present])
+    sizes = {g: max(len(s[g]["languages"]) for s in systems.values() if g in s) for g in present}
     for name, groups in systems.items():
-        lines.append(_row([name, *(_cell(groups.get(group)) for group in present)]))
-    sizes = [max(len(s[g]["languages"]) for s in systems.values() if g in s) for g in present]
-    return [*lines, _row(["languages", *map(str, sizes)]), ""]
+        lines.append(_row([name, *(_cell(groups.get(g), size) for g, size in sizes.items())]))
+    return [*lines, _row(["languages", *map(str, sizes.values())]), ""]
 
 
 def _gains(compared: list[dict[str, Any]]) -> list[str]:
@@ -83,10 +83,13 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _cell(group: dict[str, Any] | None) -> str:
+def _cell(group: dict[str, Any] | None, size: int) -> str:
+    """Mean and interval; how many languages it is over, where others have ``size``."""
     if group is None:
         return "-"
-    macro = f"{100 * group['macro']:.1f}"
+    macro, scored = f"{100 * group['macro']:.1f}", len(group["languages"])
+    if scored < size:
+        return f"{macro} (only {scored} languages)"
     if group["interval"] is None:
         return macro
     low, high = group["interval"]

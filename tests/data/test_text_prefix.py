@@ -71,7 +71,8 @@ def test_with_and_without_the_cache_words_have_the_same_states(
         model.known = None
         plain, plain_mask = model.encode_words(batch, [None] * len(batch), task=task)
     assert torch.equal(mask, plain_mask)
-    torch.testing.assert_close(cached, plain, atol=1e-3, rtol=1e-3)
+    # float16 keeps states of up to 4 to 1e-3, and two layers and adapters of size 0.3 lie above
+    torch.testing.assert_close(cached, plain, atol=4e-3, rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:.*longer than the model:UserWarning")

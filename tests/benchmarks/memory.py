@@ -51,7 +51,7 @@ def train(folder: Path, steps: int) -> float:
     from madg_speech.training.pretrain import pretrain
     from tests.benchmarks.models import ALL, BASE, LANGUAGES
 
-    decoder = {"decoder_layers": 6, "decoder_attention_heads": 8, "decoder_ffn_dim": 2048}
+    decoder = {"decoder_attention_heads": 8, "decoder_ffn_dim": 2048}
     WhisperModel(WhisperConfig(**BASE, **decoder)).save_pretrained(folder / "backbone")
     random = np.random.default_rng(0)
     rows = []

@@ -18,11 +18,10 @@ from typing import BinaryIO, TextIO
 import numpy as np
 import torch
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from madg_speech.errors import DataError
+from madg_speech.progress import progress
 
 Compute = Callable[[Sequence[str]], Mapping[str, Tensor]]
 
@@ -80,23 +79,21 @@ class StateStore:
             missing = sorted((k for k in lengths if k not in self.index), key=lengths.__getitem__)
             if not missing:
                 return
-            self.check_size((steps(lengths[key]) for key in missing), limit_gb)
+            size = self.check_size((steps(lengths[key]) for key in missing), limit_gb)
             total = sum(lengths[key] for key in missing)
-            console = Console(stderr=True)
             with (
-                Progress(console=console, transient=True, disable=not console.is_terminal) as bars,
+                progress(f"{title(total)}, {size:.1f} GB", total) as advance,
                 self.states.open("ab") as out,
                 self._index_file.open("a") as index,
             ):
-                bar = bars.add_task(title(total), total=total)
                 out.truncate(self._used * self.width * 2)
                 for batch in _batches(missing, lengths, per_batch):
                     self._append(compute(batch), out, index)
-                    bars.advance(bar, sum(lengths[key] for key in batch))
+                    advance(sum(lengths[key] for key in batch))
             self._map = None
 
-    def check_size(self, steps: Iterable[int], limit_gb: float) -> None:
-        """DataError if entries of so many states would exceed the limit or the disk."""
+    def check_size(self, steps: Iterable[int], limit_gb: float) -> float:
+        """GB that entries of so many states take; DataError beyond the limit or the free disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
         needed = sum(steps) * self.width * 2 / 1e9
         free = shutil.disk_usage(self.folder).free / 1e9
@@ -110,6 +107,7 @@ class StateStore:
                 f"the prefix cache needs {needed:.1f} GB, {self.folder} has {free:.1f} GB free: "
                 f"set MADG_CACHE to a larger disk, or {self.remedy}"
             )
+        return needed
 
     def _append(self, computed: Mapping[str, Tensor], out: BinaryIO, index: TextIO) -> None:
         lines = [""]  # begins a line of its own, also after the half line of a killed build

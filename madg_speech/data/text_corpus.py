@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from rich.console import Console
-from rich.progress import track
 
 from madg_speech.backbones.pieces import Tokenizer
 from madg_speech.data.corpus import Corpus
 from madg_speech.errors import DataError, UnknownLanguageError
 from madg_speech.languages import resolve
+from madg_speech.progress import track
 from madg_speech.splits import canonical
 from madg_speech.text_config import TextDataConfig
 
@@ -83,15 +82,7 @@ def load_texts(
     if missing := wanted - lines.keys():
         raise DataError(f"dev languages without a text file: {', '.join(sorted(missing))}")
     train, dev = Rows(tokenizer, config.window), Rows(tokenizer, config.window)
-    console = Console(stderr=True)
-    shown = track(
-        sorted(lines.items()),
-        "text to pieces",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    for language, found in shown:
+    for language, found in track(sorted(lines.items()), "text to pieces"):
         ordered = sorted(found.items(), key=lambda item: rank(item[0]))
         if language in wanted:
             dev.add(language, ordered[: config.dev_per_language], left_out)

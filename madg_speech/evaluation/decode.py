@@ -7,15 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from madg_speech.audio import Waveform, load_audio
 from madg_speech.cache import atomic_path
 from madg_speech.data.manifest import Utterance
 from madg_speech.errors import AudioError, ConfigError
 from madg_speech.evaluation.hypotheses import Hypothesis, read_hypotheses, write_hypotheses
 from madg_speech.evaluation.systems import System
+from madg_speech.progress import progress
 
 SECONDS_PER_BATCH = 90.0
 DESCRIPTION = "system.json"
@@ -49,22 +47,11 @@ def decode(
         for language, utterances in references.items()
         if not _finished(folder / f"{language}.jsonl", utterances)
     ]
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        total = sum(u.seconds for language in todo for u in references[language])
-        task = progress.add_task(system.name, total=total)
+    total = sum(u.seconds for language in todo for u in references[language])
+    with progress(system.name, total) as advance:
         for language in todo:
-            progress.update(task, description=f"{system.name} {language}")
-            done = _decode_language(
-                system,
-                language,
-                references[language],
-                seconds_per_batch,
-                lambda seconds: progress.advance(task, seconds),
-            )
+            utterances = references[language]
+            done = _decode_language(system, language, utterances, seconds_per_batch, advance)
             write_hypotheses(folder / f"{language}.jsonl", done)
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from madg_speech.cache import atomic_path
 from madg_speech.data.manifest import Utterance, read_manifest, write_manifest
 from madg_speech.errors import DataError
+from madg_speech.progress import track
 from madg_speech.splits import canonical, find_leaks
 from madg_speech.text.normalize import normalize
 from madg_speech.text.romanize import romanize
@@ -77,17 +77,16 @@ def write_leaks(
     folder: Path, references: Mapping[str, Sequence[Utterance]], training: Sequence[Utterance]
 ) -> None:
     """Run the leak filter against training transcripts and keep what it found."""
-    console = Console(stderr=True)
     texts = {
         romanize(normalize(u.text), canonical(u.lang))
-        for u in track(training, "romanising training text", console=console, transient=True)
+        for u in track(training, "romanising training text")
     }
     evaluated = {
         u.id: romanize(normalize(u.text), language)
         for language, rows in references.items()
         for u in rows
     }
-    with console.status("looking for leaked text"):
+    with Console(stderr=True).status("looking for leaked text"):
         leaks = find_leaks(evaluated, texts)
     kept = {
         "transcripts": len(texts),

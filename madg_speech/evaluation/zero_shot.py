@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from madg_speech.cache import atomic_path
 from madg_speech.data.annotate import METRICS, annotate, name_long, score
 from madg_speech.data.conllu import write_conllu
@@ -24,6 +21,7 @@ from madg_speech.data.tagged import write_tagged
 from madg_speech.data.text_prefix import know_sentences
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.evaluation.systems import checkpoint_hash
+from madg_speech.progress import progress
 from madg_speech.tasks.conditions import Condition
 from madg_speech.tasks.model import LANGUAGE, TaskModel
 from madg_speech.training.progress import say
@@ -131,19 +129,11 @@ def run_zero_shot(
         ]
     if cache_limit_gb:
         _cache(systems, todo, read, cache_limit_gb)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for system in systems:
-            total = sum(len(read.sentences[iso]) for iso in todo[system.name])
-            bar = progress.add_task(system.name, total=total)
+    for system in systems:
+        total = sum(len(read.sentences[iso]) for iso in todo[system.name])
+        with progress(system.name, total) as advance:
             for iso in todo[system.name]:
-                _run_language(
-                    system,
-                    iso,
-                    read,
-                    output / system.name,
-                    lambda n: progress.advance(bar, n),  # noqa: B023
-                )
+                _run_language(system, iso, read, output / system.name, advance)
 
 
 def _cache(

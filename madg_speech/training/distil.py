@@ -14,8 +14,6 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import get_linear_schedule_with_warmup, set_seed
@@ -28,6 +26,7 @@ from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.distil import hidden_loss, weight_loss, weight_scales
+from madg_speech.progress import track
 from madg_speech.sources import build_source
 from madg_speech.sources.base import WeightSource
 from madg_speech.training.progress import say
@@ -167,9 +166,8 @@ def _train(model: AdaptedModel, losses: Iterator[Tensor], training: TrainingConf
         model.source.parameters(), training.learning_rate, weight_decay=training.weight_decay
     )
     schedule = get_linear_schedule_with_warmup(optimizer, training.warmup_steps, training.steps)
-    steps = range(training.steps)
     model.train()
-    for _ in track(steps, "distilling", console=Console(stderr=True), transient=True):
+    for _ in track(range(training.steps), "distilling"):
         loss = next(losses)
         optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.conditioning import NONE, Conditioning
 from madg_speech.languages import Language, resolve
-from madg_speech.model import ModelConfig
 from madg_speech.splits import Group, training_group
 from madg_speech.typology import nearest, observed_share
 

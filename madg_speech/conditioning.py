@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.adapters import AdapterWeights
 from madg_speech.errors import CheckpointError, ConfigError, UnknownLanguageError
 from madg_speech.languages import Language, resolve
-from madg_speech.model import AdaptedEncoder
 from madg_speech.typology import read_vector
 
 NONE = "none"

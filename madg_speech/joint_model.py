@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from madg_speech.cache import atomic_path
+from madg_speech.checkpoint import CARD, Medium
 from madg_speech.errors import CheckpointError
-from madg_speech.model import CARD, AdaptedModel, Medium
+from madg_speech.model import AdaptedModel
 from madg_speech.text_model import TextModel
 
 SHARED = ("source.embed.", "source.mean")

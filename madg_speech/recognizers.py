@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.audio import Waveform
 from madg_speech.conditioning import Conditioning
 from madg_speech.decoding.path import Decoder, PathWord
-from madg_speech.model import AdaptedEncoder, AdaptedModel
+from madg_speech.model import AdaptedModel
 
 if TYPE_CHECKING:
     from madg_speech.objectives.seq2seq import Seq2Seq

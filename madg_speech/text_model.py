@@ -10,20 +10,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from madg_speech.adapted_encoder import AdaptedEncoder, check_shape
 from madg_speech.adapters import ActiveAdapters, AdapterWeights
 from madg_speech.backbones import load_text_backbone
 from madg_speech.backbones.pieces import Pieces
 from madg_speech.backbones.text import Pooling, TextBackbone, pool_words
+from madg_speech.checkpoint import ModelConfig, part_of, read_model_config, read_weights
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.errors import CheckpointError
-from madg_speech.model import (
-    AdaptedEncoder,
-    ModelConfig,
-    check_shape,
-    part_of,
-    read_model_config,
-    read_weights,
-)
 from madg_speech.sources import build_source
 
 

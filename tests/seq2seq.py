@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from madg_speech.backbones import load_backbone
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, Seq2SeqConfig, SourceConfig
-from madg_speech.model import ModelConfig
 from madg_speech.objectives.seq2seq import Seq2Seq
 from madg_speech.sources import build_source
 from tests.speech import speak

@@ -1,8 +1,8 @@
 from madg_speech.advice import advise
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.conditioning import Conditioning
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.languages import resolve
-from madg_speech.model import ModelConfig
 
 CONFIG = ModelConfig(
     backbone=BackboneConfig(name="openai/whisper-base"),

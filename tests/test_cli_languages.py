@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.cli import app
+from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.errors import CheckpointError, ConfigError, DataError, UnknownLanguageError
 from madg_speech.typology import distances, observed_share
 
@@ -27,7 +29,14 @@ def rows(*args: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    (tmp_path / "config.json").write_text(json.dumps({"languages": ["swh", "fra", "ful", "arb"]}))
+    config = ModelConfig(
+        backbone=BackboneConfig(name="openai/whisper-base"),
+        hidden_size=512,
+        layers=6,
+        source=SourceConfig(),
+        languages=("swh", "fra", "ful", "arb"),
+    )
+    (tmp_path / "config.json").write_text(config.model_dump_json())
     return tmp_path
 
 
@@ -68,7 +77,7 @@ def test_trained_needs_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json"):
         run("--trained", str(tmp_path))
     (tmp_path / "config.json").write_text('{"languages": "swh"}')
-    with pytest.raises(CheckpointError, match="list of ISO"):
+    with pytest.raises(CheckpointError, match=r"config\.json: backbone: Field required$"):
         run("--trained", str(tmp_path))
 
 

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from madg_speech.checkpoint import read_weights
 from madg_speech.cli import app
-from madg_speech.config import PretrainConfig, load_config
+from madg_speech.config import PretrainConfig
+from madg_speech.config_files import load_config
 from madg_speech.data.media import alternate
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.joint_config import JointConfig
-from madg_speech.model import AdaptedModel, read_weights
+from madg_speech.model import AdaptedModel
 from madg_speech.text_model import TextModel
 from madg_speech.training.joint import pretrain_joint
 from madg_speech.training.joint_trainer import JointTrainer

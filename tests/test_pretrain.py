@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from madg_speech.checkpoint import read_weights
 from madg_speech.config import PretrainConfig
 from madg_speech.errors import CheckpointError, ConfigError, DataError, ManifestError
-from madg_speech.model import AdaptedModel, read_weights
+from madg_speech.model import AdaptedModel
 from madg_speech.training.pretrain import pretrain
 from madg_speech.training.shrinkage import SCALES
 from madg_speech.typology import load_typology

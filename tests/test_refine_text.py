@@ -10,10 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from madg_speech.adapters import AdapterWeights
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.cli import app
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.errors import CheckpointError, ConfigError, DataError, UnknownLanguageError
-from madg_speech.model import ModelConfig
 from madg_speech.sources import build_source
 from madg_speech.text_model import MaskedTokenHead, TextModel
 from madg_speech.training.monolingual import load_sentences

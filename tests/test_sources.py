@@ -6,10 +6,11 @@ import torch
 
 from madg_speech.adapters import TENSORS, AdapterShape
 from madg_speech.backbones import load_backbone
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, ShrinkConfig, SourceConfig, UnseenConfig
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.kin import reach
-from madg_speech.model import AdaptedModel, ModelConfig
+from madg_speech.model import AdaptedModel
 from madg_speech.sources import build_source
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.madg import MadG

@@ -11,9 +11,10 @@ import torch
 from typer.testing import CliRunner
 
 from madg_speech.adapters import AdapterWeights
+from madg_speech.checkpoint import read_model_config, read_weights
 from madg_speech.cli import app
 from madg_speech.errors import CheckpointError, ConfigError, ManifestError
-from madg_speech.model import AdaptedModel, read_model_config, read_weights
+from madg_speech.model import AdaptedModel
 from tests.conftest import build_model
 from tests.objectives.test_contrastive import pretrained
 from tests.objectives.test_masked_prediction import predictor

@@ -350,6 +350,6 @@ def test_load(model: AdaptedModel, talk: Path, tmp_path: Path) -> None:
 def test_a_package_without_default_checkpoint_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("madg_speech.model.DEFAULT", tmp_path / "default")
+    monkeypatch.setattr("madg_speech.checkpoint.DEFAULT", tmp_path / "default")
     with pytest.raises(CheckpointError, match="--checkpoint"):
         load("default")

@@ -91,9 +91,10 @@ def test_readers_recipes_and_checkpoint_are_found_from_anywhere(installed: Path)
     program = """
 from pathlib import Path
 import madg_speech
-from madg_speech.config import PretrainConfig, find_config, load_config
+from madg_speech.config import PretrainConfig
+from madg_speech.config_files import find_config, load_config
 from madg_speech.data_prep import espeak, table
-from madg_speech.model import checkpoint_folder, read_model_config
+from madg_speech.checkpoint import checkpoint_folder, read_model_config
 config = load_config(find_config(Path("recipes/default/two_stage.yaml")), PretrainConfig)
 print(config.source.kind, len(read_model_config(checkpoint_folder("default")).languages) >= 75)
 print(Path(madg_speech.__file__).parents[4])

@@ -37,9 +37,10 @@ def export(
     """Write adapters as files that other tools load; docs/interop.md has the code on their side."""
     from rich.console import Console
 
+    from madg_speech.checkpoint import checkpoint_folder
     from madg_speech.conditioning import condition
     from madg_speech.errors import ConfigError
-    from madg_speech.model import AdaptedModel, checkpoint_folder
+    from madg_speech.model import AdaptedModel
 
     if adapter is not None and len(lang) > 1:
         raise ConfigError("--adapter is of one language: give one --lang")

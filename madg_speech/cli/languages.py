@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from madg_speech import languages, typology
-from madg_speech.errors import CheckpointError, ConfigError, DataError
+from madg_speech.checkpoint import checkpoint_folder, read_model_config
+from madg_speech.errors import ConfigError, DataError
 from madg_speech.languages import Language
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -107,18 +108,8 @@ def _pool(
 
 
 def _trained_on(checkpoint: str) -> set[str]:
-    """The languages of a checkpoint: key ``languages`` of its ``config.json``."""
-    packaged = Path(languages.__file__).parent / "checkpoints" / "default"
-    config = (packaged if checkpoint == "default" else Path(checkpoint)) / "config.json"
-    if not config.is_file():
-        raise CheckpointError(f"no checkpoint: {config} is missing (give its folder, or 'default')")
-    try:
-        isos = json.loads(config.read_text(encoding="utf-8"))["languages"]
-    except (ValueError, KeyError, TypeError):
-        isos = None
-    if not isinstance(isos, list) or not all(isinstance(iso, str) for iso in isos):
-        raise CheckpointError(f"{config}: expected key 'languages' with a list of ISO 639-3 codes")
-    return {languages.resolve(iso).iso for iso in isos}
+    config = read_model_config(checkpoint_folder(checkpoint))
+    return {languages.resolve(iso).iso for iso in config.languages}
 
 
 def _spoken_in(manifest: Path) -> set[str]:

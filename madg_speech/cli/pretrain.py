@@ -43,7 +43,8 @@ def pretrain(
     GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
     `torchrun --nproc_per_node 2 -m ...`.
     """
-    from madg_speech.config import PretrainConfig, find_config, load_config, objective_of
+    from madg_speech.config import PretrainConfig
+    from madg_speech.config_files import find_config, load_config, objective_of
     from madg_speech.errors import ConfigError
 
     overrides: dict[str, object] = {"output": str(output)} if output else {}

@@ -79,7 +79,7 @@ def refine(
     named by the language, for `evaluate-task --adapter-from refined:FOLDER`. `--tune lambda` also
     works for a language that URIEL lacks: it starts at the mean of the trained languages.
     """
-    from madg_speech.model import checkpoint_folder, read_model_config
+    from madg_speech.checkpoint import checkpoint_folder, read_model_config
 
     folder = checkpoint_folder(checkpoint)
     reads = read_model_config(folder).objective == "mlm"

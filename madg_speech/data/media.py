@@ -9,9 +9,9 @@ from typing import Any
 
 from torch.utils.data import Dataset as TorchDataset
 
+from madg_speech.checkpoint import Medium
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.draws import Draw, DrawnRows, Draws
-from madg_speech.model import Medium
 
 MediumDraw = tuple[Medium, Draw]
 

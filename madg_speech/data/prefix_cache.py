@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.audio import SAMPLE_RATE, load_audio
 from madg_speech.cache import cache_dir
 from madg_speech.data.state_store import StateStore, cut_rows, fingerprint
 from madg_speech.errors import AudioError
-from madg_speech.model import AdaptedEncoder
 
 Features = Callable[[Sequence[str], Sequence[np.ndarray]], tuple[torch.Tensor, torch.Tensor]]
 

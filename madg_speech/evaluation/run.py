@@ -125,7 +125,7 @@ def _parted(baseline: str) -> tuple[str, str]:
 
 def _backbone(checkpoints: Sequence[Path]) -> str:
     """The backbone of the first checkpoint: what its adapters are to improve on."""
-    from madg_speech.model import checkpoint_folder, read_model_config
+    from madg_speech.checkpoint import checkpoint_folder, read_model_config
 
     if not checkpoints:
         return "openai/whisper-base"

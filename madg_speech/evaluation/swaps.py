@@ -23,8 +23,8 @@ from madg_speech.splits import NEAR_DUPLICATE, clade_of
 from madg_speech.typology import Floats, distances, nearest
 
 if TYPE_CHECKING:
+    from madg_speech.adapted_encoder import AdaptedEncoder
     from madg_speech.adapters import AdapterWeights
-    from madg_speech.model import AdaptedEncoder
 
 OTHER_LANGUAGE = ("nearest", "same-clade", "other-family")
 OTHER_VECTOR = ("mean", "zero", "random")

@@ -21,8 +21,9 @@ from madg_speech.languages import resolve
 from madg_speech.request import DecoderName
 
 if TYPE_CHECKING:
+    from madg_speech.adapted_encoder import AdaptedEncoder
     from madg_speech.adapters import AdapterWeights
-    from madg_speech.model import AdaptedEncoder, AdaptedModel
+    from madg_speech.model import AdaptedModel
     from madg_speech.objectives.seq2seq import Seq2Seq
 
 Script = Literal["romanized", "native", "phones"]
@@ -209,7 +210,8 @@ def load_checkpoint_systems(
         CheckpointError, BackboneError: as ``AdaptedModel.from_pretrained``.
         ConfigError, UnknownLanguageError: as ``CheckpointSystem``.
     """
-    from madg_speech.model import AdaptedModel, checkpoint_folder
+    from madg_speech.checkpoint import checkpoint_folder
+    from madg_speech.model import AdaptedModel
     from madg_speech.transcribe import load
 
     folder = checkpoint_folder(folder)

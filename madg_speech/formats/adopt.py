@@ -20,11 +20,12 @@ from torch import Tensor
 from madg_speech.adapters import AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.whisper import WhisperBackbone
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, SourceConfig, UnseenConfig
 from madg_speech.errors import CheckpointError, UnknownLanguageError
 from madg_speech.formats import adapterhub, mms
 from madg_speech.languages import resolve
-from madg_speech.model import AdaptedModel, ModelConfig
+from madg_speech.model import AdaptedModel
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
 

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.adapters import AdapterWeights
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
 from madg_speech.backbones.weights import backbone_folder, read_tensors
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import ContrastiveConfig
 from madg_speech.errors import BackboneError
-from madg_speech.model import AdaptedEncoder, ModelConfig
 
 HEADS = ("quantizer", "project_hid", "project_q")
 

@@ -19,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.adapters import AdapterWeights
 from madg_speech.audio import SAMPLE_RATE
 from madg_speech.backbones.base import Backbone, FrontEnd, Waveform
 from madg_speech.backbones.mel import HOP, log_mel
-from madg_speech.model import AdaptedEncoder, ModelConfig
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.objectives.ctc import IGNORED
 
 BANDS = 80

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from madg_speech.model import AdaptedEncoder
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.objectives.ctc import IGNORED
 
 

@@ -15,23 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from madg_speech.adapted_encoder import AdaptedEncoder, load_encoder
 from madg_speech.adapters import AdapterWeights
 from madg_speech.backbones.base import Backbone, Waveform
 from madg_speech.backbones.mel import PaddedLogMel
 from madg_speech.backbones.whisper import WhisperBackbone
-from madg_speech.config import Seq2SeqConfig
-from madg_speech.decoding.whisper_decoder import WhisperTextDecoder, Written
-from madg_speech.errors import CheckpointError
-from madg_speech.model import (
-    AdaptedEncoder,
+from madg_speech.checkpoint import (
     ModelConfig,
     checkpoint_folder,
-    load_encoder,
-    mask_spans,
     read_card,
     read_model_config,
     read_weights,
 )
+from madg_speech.config import Seq2SeqConfig
+from madg_speech.decoding.whisper_decoder import WhisperTextDecoder, Written
+from madg_speech.errors import CheckpointError
+from madg_speech.model import mask_spans
 from madg_speech.objectives.ctc import IGNORED
 from madg_speech.sources import build_source
 

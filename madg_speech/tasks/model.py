@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from madg_speech.adapters import AdapterShape, AdapterWeights
 from madg_speech.cache import atomic_path
+from madg_speech.checkpoint import CARD, CONFIG, WEIGHTS, read_weights
 from madg_speech.config import Section
+from madg_speech.config_files import first_problem
 from madg_speech.errors import CheckpointError, ConfigError
-from madg_speech.model import CARD, CONFIG, WEIGHTS, read_weights
 from madg_speech.sources.static import Static
 from madg_speech.tasks.labels import Task
 from madg_speech.tasks.parsing import ParsingHead
@@ -186,5 +187,7 @@ def read_task_config(folder: Path) -> TaskConfig:
                 f"train-task --checkpoint {folder}"
             )
         return TaskConfig.model_validate(values)
-    except (ValidationError, json.JSONDecodeError) as error:
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {first_problem(error)}") from None
+    except json.JSONDecodeError as error:
         raise CheckpointError(f"{path}: {error}") from None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import PretrainConfig
 from madg_speech.data.corpus import Corpus
-from madg_speech.model import ModelConfig
 
 TRAINED = {
     "ctc": "CTC over {} languages, romanised output.",

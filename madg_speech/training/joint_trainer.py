@@ -10,12 +10,12 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
+from madg_speech.checkpoint import Medium
 from madg_speech.config import OptimisationConfig
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.media import MediaCollator, MediaDraws, MediaRows
 from madg_speech.joint_model import SHARED, JointModel
-from madg_speech.model import Medium
 from madg_speech.training.trainer import (
     GENERATOR,
     DevScores,

@@ -13,6 +13,7 @@ from transformers import set_seed
 
 from madg_speech.backbones import load_text_backbone
 from madg_speech.backbones.text import TextBackbone
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import OptimisationConfig
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import find_manifests
@@ -20,7 +21,6 @@ from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.data.text_batches import MaskedTextCollator
 from madg_speech.data.text_corpus import TextCorpus, load_texts
 from madg_speech.data.text_prefix import TextPrefix, Window
-from madg_speech.model import ModelConfig
 from madg_speech.objectives.mlm import mlm_loss, mlm_scores
 from madg_speech.sources import build_source
 from madg_speech.splits import training_group

@@ -14,16 +14,11 @@ from accelerate import PartialState
 from pydantic import Field
 from transformers import set_seed
 
+from madg_speech.adapted_encoder import AdaptedEncoder, load_encoder
+from madg_speech.checkpoint import checkpoint_folder, read_model_config, read_weights
 from madg_speech.config import BestRqConfig, TrainingConfig
 from madg_speech.data.collate import Collator
-from madg_speech.model import (
-    AdaptedEncoder,
-    AdaptedModel,
-    checkpoint_folder,
-    load_encoder,
-    read_model_config,
-    read_weights,
-)
+from madg_speech.model import AdaptedModel
 from madg_speech.objectives.masked_prediction import MaskedPrediction
 from madg_speech.sources import build_source
 from madg_speech.training.minutes import load_minutes

@@ -12,9 +12,9 @@ from accelerate import PartialState
 from pydantic import Field
 from transformers import set_seed
 
+from madg_speech.checkpoint import checkpoint_folder
 from madg_speech.data.text_batches import MaskedTextCollator
 from madg_speech.errors import CheckpointError
-from madg_speech.model import checkpoint_folder
 from madg_speech.text_config import MlmTrainingConfig
 from madg_speech.text_model import TextModel
 from madg_speech.training.mlm import MLM, batch_plan

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor
 from transformers import TrainingArguments
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.audio import Waveform
 from madg_speech.backbones.base import FrontEnd
 from madg_speech.cache import atomic_path
@@ -29,7 +30,6 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import ConfigError
-from madg_speech.model import AdaptedEncoder
 from madg_speech.text.vocabulary import ctc_frames_needed
 from madg_speech.training.trainer import MARKER, data_workers, last_complete_checkpoint
 

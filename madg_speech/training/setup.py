@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.backbones.base import Backbone
 from madg_speech.backbones.mel import PaddedLogMel
+from madg_speech.checkpoint import ModelConfig, part_of, read_model_config, read_weights
 from madg_speech.config import BestRqConfig, PretrainConfig
 from madg_speech.data.augment import Augmenter
 from madg_speech.data.collate import Collator, TeacherCollator
@@ -15,14 +17,7 @@ from madg_speech.data.corpus import Corpus, Spelling
 from madg_speech.data.masked import ContrastiveCollator, Masks, PredictionCollator
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import CheckpointError
-from madg_speech.model import (
-    AdaptedEncoder,
-    AdaptedModel,
-    ModelConfig,
-    part_of,
-    read_model_config,
-    read_weights,
-)
+from madg_speech.model import AdaptedModel
 from madg_speech.objectives.masked_prediction import MaskedPrediction, prediction_loss
 from madg_speech.objectives.scores import masked_scores
 from madg_speech.sources import build_source

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from madg_speech.checkpoint import ModelConfig, part_of, read_model_config, read_weights
 from madg_speech.errors import CheckpointError
-from madg_speech.model import ModelConfig, part_of, read_model_config, read_weights
 
 TENSORS = ("embed.weight", "embed.bias", "mean")
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.adapters import AdapterWeights
 from madg_speech.errors import CheckpointError, ConfigError, UnknownLanguageError
 from madg_speech.languages import language_code, resolve
-from madg_speech.model import AdaptedEncoder
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.free_embedding import FreeEmbedding
 from madg_speech.sources.madg import MadG

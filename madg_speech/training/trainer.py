@@ -23,13 +23,15 @@ from transformers import (
     TrainingArguments,
 )
 
+from madg_speech.adapted_encoder import AdaptedEncoder
+from madg_speech.checkpoint import WEIGHTS
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.decoding.greedy import greedy_decode
 from madg_speech.joint_model import JointModel
 from madg_speech.metrics.error_rate import cer, per
-from madg_speech.model import WEIGHTS, AdaptedEncoder, AdaptedModel
+from madg_speech.model import AdaptedModel
 from madg_speech.objectives.ctc import IGNORED, ctc_loss
 from madg_speech.training.progress import ProgressLines
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from madg_speech.model import CARD, AdaptedModel, read_model_config
+from madg_speech.checkpoint import CARD, read_model_config
+from madg_speech.model import AdaptedModel
 from madg_speech.splits import training_group
 
 Scores = dict[str, dict[str, Any]]

@@ -13,8 +13,9 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.backbones.whisper_encoder import WhisperEncoder as OurEncoder
 from madg_speech.backbones.whisper_encoder import WhisperShape
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, SourceConfig
-from madg_speech.model import AdaptedModel, ModelConfig
+from madg_speech.model import AdaptedModel
 from madg_speech.objectives.ctc import ctc_loss
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary

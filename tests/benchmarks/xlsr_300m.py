@@ -12,8 +12,9 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, SourceConfig
-from madg_speech.model import AdaptedModel, ModelConfig
+from madg_speech.model import AdaptedModel
 from madg_speech.objectives.ctc import ctc_loss
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary

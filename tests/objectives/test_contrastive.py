@@ -11,10 +11,10 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPreTraining
 
 from madg_speech.backbones import load_backbone
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, ContrastiveConfig, SourceConfig
 from madg_speech.data.masked import ContrastiveCollator, Masks
 from madg_speech.errors import BackboneError
-from madg_speech.model import ModelConfig
 from madg_speech.objectives.contrastive import Contrastive, contrastive_loss
 from madg_speech.sources import build_source
 from tests.speech import speak

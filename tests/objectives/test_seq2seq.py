@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from madg_speech.backbones.mel import LogMel, PaddedLogMel
-from madg_speech.config import PretrainConfig, load_config
+from madg_speech.checkpoint import read_model_config
+from madg_speech.config import PretrainConfig
+from madg_speech.config_files import load_config
 from madg_speech.data.collate import TeacherCollator
 from madg_speech.errors import CheckpointError, ConfigError
-from madg_speech.model import AdaptedModel, read_model_config
+from madg_speech.model import AdaptedModel
 from madg_speech.objectives.seq2seq import Seq2Seq, seq2seq_loss, seq2seq_scores
 from madg_speech.training.pretrain import pretrain
 from madg_speech.training.trainer import SpeechTrainer

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from madg_speech.config import BackboneConfig, SourceConfig, load_config
+from madg_speech.checkpoint import ModelConfig
+from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config_files import load_config
 from madg_speech.data.annotate import annotate, score
 from madg_speech.data.sentences import Sentence
 from madg_speech.data.turns import Turns
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.metrics.parsing import Tree
-from madg_speech.model import ModelConfig
 from madg_speech.sources import build_source
 from madg_speech.tasks.conditions import Condition
 from madg_speech.tasks.labels import INVENTORIES, Task

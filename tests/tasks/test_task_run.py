@@ -14,10 +14,10 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+from madg_speech.checkpoint import ModelConfig
 from madg_speech.cli import app
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.errors import DataError
-from madg_speech.model import ModelConfig
 from madg_speech.sources import build_source
 from madg_speech.tasks.model import TaskModel
 from madg_speech.text_model import TextModel

@@ -1,29 +1,24 @@
 """Any audio file to mono 16 kHz float32, whole or in blocks.
 
-libsndfile (soundfile) reads wav, flac, ogg and mp3; FFmpeg (PyAV) reads the rest, and what
-libsndfile gives up on. Both are chosen by content, never by file name. Resampling is soxr at its
-high quality: it is what librosa.resample calls, without librosa's seconds of import, and its
-streaming form gives the same samples as the whole file at once.
+Resampling is soxr at its high quality: it is what librosa.resample calls, without librosa's seconds
+of import, and its streaming form gives the same samples as the whole file at once.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from madg_speech.audio_files import decode, header_seconds
 from madg_speech.errors import AudioError
-
-if TYPE_CHECKING:
-    import av
 
 SAMPLE_RATE = 16000
 MIN_SECONDS = 0.1
@@ -35,16 +30,7 @@ SUFFIXES = frozenset(
 Waveform: TypeAlias = npt.NDArray[np.float32]
 Source: TypeAlias = Path | str | BinaryIO
 
-_RATES = range(1_000, 1_000_000)  # Hz; outside, a header is damaged and resampling could run wild
 _LOUDEST = 100.0  # samples beyond are integers stored as floats, not loud speech
-_FRAMES = 16384  # per read
-_UNKNOWN = 2**48  # libsndfile marks an unknown length by the largest number there is
-# FFmpeg also reads playlists and scripts, which open other files: containers of sound only.
-_CONTAINERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,flac,flv,matroska,mov,mp3,mpeg,mpegts,nistsphere,"
-    "ogg,w64,wav"
-)
-_log = logging.getLogger(__name__)
 
 
 def load_audio(source: Source, *, start: float | None = None, end: float | None = None) -> Waveform:
@@ -120,7 +106,7 @@ def duration(path: Path | str, *, at_most: float | None = None) -> float:
         AudioError: as ``load_audio``, short and silent files excepted.
     """
     with _opened(path) as (file, name):
-        seconds = _header_seconds(file, name)
+        seconds = header_seconds(file, name)
     if seconds is not None:
         return seconds
     return sum(len(block) for block in stream_audio(path, end=at_most)) / SAMPLE_RATE
@@ -238,7 +224,7 @@ def _cropped(
     position = 0
     rate = SAMPLE_RATE
     some = False
-    for piece, rate in _decoded(file, name):
+    for piece, rate in decode(file, name):
         first, last = round(start * rate), math.inf if end is None else round(end * rate)
         if position >= last:
             break
@@ -251,111 +237,3 @@ def _cropped(
         raise AudioError(f"{name}: no audio could be decoded; the file is cut off or damaged")
     if not some:
         raise AudioError(f"{name}: nothing from {start} s on, the audio is {position / rate:.2f} s")
-
-
-def _decoded(file: BinaryIO, name: str) -> Iterator[tuple[Waveform, int]]:
-    import soundfile
-
-    some = False
-    try:
-        for piece, rate in _by_soundfile(file, name):
-            some = True
-            yield piece, rate
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name that ends in .raw
-        if some:
-            _log.warning("%s: damaged, the rest is left out (%s)", name, error)
-    if not some:
-        file.seek(0)
-        yield from _by_av(file, name)
-
-
-def _by_soundfile(file: BinaryIO, name: str) -> Iterator[tuple[Waveform, int]]:
-    import soundfile
-
-    with soundfile.SoundFile(file) as sound:
-        rate = _checked_rate(sound.samplerate, name)
-        while len(piece := sound.read(_FRAMES, dtype="float32", always_2d=True)):
-            yield piece.mean(axis=1), rate
-        if sound.tell() < sound.frames < _UNKNOWN:
-            _log.warning("%s: breaks off after %.2f s", name, sound.tell() / rate)
-
-
-def _checked_rate(rate: int, name: str) -> int:
-    if rate not in _RATES:
-        raise AudioError(f"{name}: sampling rate {rate} Hz; the header is damaged")
-    return rate
-
-
-@contextmanager
-def _container(file: BinaryIO, name: str) -> Iterator[av.container.InputContainer]:
-    """Open by FFmpeg; what is not audio becomes AudioError."""
-    import av
-
-    try:
-        container = av.open(
-            file, metadata_errors="replace", options={"format_whitelist": _CONTAINERS}
-        )
-    except (av.FFmpegError, ValueError):
-        raise AudioError(
-            f"{name}: not an audio file that can be read (wav, flac, ogg, mp3, m4a, mp4, webm), "
-            "or cut off before the first sound; play it elsewhere to see which"
-        ) from None
-    with container:
-        if not container.streams.audio:
-            kind = "a video without an audio track" if container.streams.video else "no audio track"
-            raise AudioError(f"{name}: {kind}")
-        yield container
-
-
-def _by_av(file: BinaryIO, name: str) -> Iterator[tuple[Waveform, int]]:
-    import av
-
-    first_rate = 0
-    setup: Any = None
-    with _container(file, name) as container:
-        for frame in _frames(container, name):
-            first_rate = first_rate or _checked_rate(frame.rate, name)
-            # Format and rate may change on the way (HE-AAC does): PyAV wants a new resampler then.
-            if setup != (frame.format.name, frame.layout.name, frame.rate):
-                setup = (frame.format.name, frame.layout.name, frame.rate)
-                to_float = av.AudioResampler(format="fltp", rate=first_rate)
-            for converted in to_float.resample(frame):
-                yield converted.to_ndarray().mean(axis=0), first_rate
-
-
-def _frames(container: av.container.InputContainer, name: str) -> Iterator[av.AudioFrame]:
-    """Decode packet by packet, so that one broken packet costs no more than itself."""
-    import av
-
-    broken = 0
-    packets = container.demux(container.streams.audio[0])
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            break
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            broken += 1
-            continue
-        yield from (frame for frame in frames if frame.samples)
-    if broken:
-        _log.warning("%s: damaged, %d packets are left out", name, broken)
-
-
-def _header_seconds(file: BinaryIO, name: str) -> float | None:
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(file) as sound:
-            if 0 < sound.frames < _UNKNOWN:
-                return float(sound.frames / _checked_rate(sound.samplerate, name))
-    except (soundfile.SoundFileError, TypeError):
-        pass
-    file.seek(0)
-    with _container(file, name) as container:
-        stream = container.streams.audio[0]
-        if stream.duration:
-            return float(stream.duration * stream.time_base)
-        return container.duration / 1e6 if container.duration else None

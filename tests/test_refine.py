@@ -67,7 +67,7 @@ def test_the_start_is_kept_where_nothing_beats_it(
     checkpoint: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([{"swh": 0.1}, {"swh": 0.9}, {"swh": 0.9}])  # start, step 3, best
-    monkeypatch.setattr("madg_speech.training.trainer.dev_error_rates", lambda *_: next(scores))
+    monkeypatch.setattr("madg_speech.training.objective.dev_error_rates", lambda *_: next(scores))
     refined = run(checkpoint, manifest, tmp_path / "out", dev=None)
     weights, _ = AdapterWeights.load(tmp_path / "out" / "adapter.safetensors")
     assert refined.after == refined.before == 0.1

@@ -16,13 +16,8 @@ from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.media import MediaCollator, MediaDraws, MediaRows
 from madg_speech.joint_model import SHARED, JointModel
-from madg_speech.training.trainer import (
-    GENERATOR,
-    DevScores,
-    Objective,
-    SpeechTrainer,
-    macro_means,
-)
+from madg_speech.training.objective import DevScores, Objective, macro_means
+from madg_speech.training.trainer import GENERATOR, SpeechTrainer
 
 
 @dataclass(frozen=True)

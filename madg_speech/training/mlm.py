@@ -26,11 +26,12 @@ from madg_speech.sources import build_source
 from madg_speech.splits import training_group
 from madg_speech.text_config import MlmConfig
 from madg_speech.text_model import MaskedTokenHead, TextModel
+from madg_speech.training.objective import Objective
 from madg_speech.training.progress import say
 from madg_speech.training.run import describe_run, open_run, training_arguments
 from madg_speech.training.setup import start_from
 from madg_speech.training.shared_typology import take_typology
-from madg_speech.training.trainer import Objective, SpeechTrainer
+from madg_speech.training.trainer import SpeechTrainer
 from madg_speech.typologies import settle_permutation
 
 

@@ -15,6 +15,7 @@ from madg_speech.data.corpus import Corpus, Spelling, find_manifests, load_corpu
 from madg_speech.errors import ConfigError, DataError
 from madg_speech.splits import training_group
 from madg_speech.training.card import training_card
+from madg_speech.training.objective import DevScores
 from madg_speech.training.progress import say
 from madg_speech.training.run import (
     batch_plan,
@@ -26,7 +27,7 @@ from madg_speech.training.run import (
 )
 from madg_speech.training.setup import build_collator, build_model, build_objective, build_spelling
 from madg_speech.training.shrinkage import fit_shrinkage
-from madg_speech.training.trainer import DevScores, SpeechTrainer
+from madg_speech.training.trainer import SpeechTrainer
 
 
 def pretrain(

@@ -22,6 +22,7 @@ from madg_speech.model import AdaptedModel
 from madg_speech.objectives.masked_prediction import MaskedPrediction
 from madg_speech.sources import build_source
 from madg_speech.training.minutes import load_minutes
+from madg_speech.training.objective import CTC, PHONE_CTC
 from madg_speech.training.refinement import Refined, RefinementConfig, read_refined, tune
 from madg_speech.training.run import (
     batch_plan,
@@ -32,7 +33,7 @@ from madg_speech.training.run import (
 )
 from madg_speech.training.setup import BEST_RQ, prediction_collator
 from madg_speech.training.starts import choose_start, starting_source
-from madg_speech.training.trainer import CTC, PHONE_CTC, SpeechTrainer
+from madg_speech.training.trainer import SpeechTrainer
 
 
 class RefineConfig(RefinementConfig):

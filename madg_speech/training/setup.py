@@ -22,9 +22,9 @@ from madg_speech.objectives.masked_prediction import MaskedPrediction, predictio
 from madg_speech.objectives.scores import masked_scores
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary
+from madg_speech.training.objective import CTC, PHONE_CTC, Objective
 from madg_speech.training.run import fill_views
 from madg_speech.training.shared_typology import take_typology
-from madg_speech.training.trainer import CTC, PHONE_CTC, Objective
 from madg_speech.typologies import settle_permutation
 
 _NO_LABELS = ("best-rq", "contrastive")

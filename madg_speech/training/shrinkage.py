@@ -8,8 +8,8 @@ from madg_speech.config import ShrinkConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.sources.two_stage import TwoStage
 from madg_speech.splits import training_group
+from madg_speech.training.objective import dev_error_rates
 from madg_speech.training.progress import say
-from madg_speech.training.trainer import dev_error_rates
 
 SCALES = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """In shares of features. Nearest trained languages are typically 0.1 to 0.2 away: the least scale leaves

@@ -141,6 +141,11 @@ class SourceConfig(Section):
         description="two-stage: in training a vector goes up to this share of the way to that of one "
         "of its nearest trained languages.",
     )
+    effects: bool = Field(
+        False,
+        description="two-stage: beside V's, a free λ of its own for each trained language, which takes "
+        "what is peculiar to its recordings.",
+    )
     gate: bool = Field(
         False, description="λ on a simplex: embedding_size basis adapters, mixed by a softmax."
     )

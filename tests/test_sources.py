@@ -38,6 +38,7 @@ SOURCES: dict[str, dict[str, object]] = {
     "two-stage-per-layer": {"kind": "two-stage", "per_layer": True},
     "two-stage-gate": {"kind": "two-stage", "gate": True},
     "two-stage-interpolated": {"kind": "two-stage", "interpolation": 0.5},
+    "two-stage-effects": {"kind": "two-stage", "effects": True},
     "two-stage-near": {"kind": "two-stage", "shrink": {"rule": "nearest"}},
     "two-stage-gp": {"kind": "two-stage", "shrink": {"rule": "gp"}},
     "two-stage-ids": {"kind": "two-stage", "typology": "language-id"},
@@ -213,6 +214,20 @@ def test_interpolation_goes_part_of_the_way_to_a_near_relative() -> None:
     taken = [share for shares in steps.values() for share in shares]
     assert 0 <= min(taken) < 0.1 and 0.4 < max(taken) <= 0.5
     torch.testing.assert_close(source.eval().embedding(["zul"])[0], own)
+
+
+def test_effects_are_of_trained_languages_alone() -> None:
+    source = TwoStage(
+        SHAPE, load_typology(), TRAINED, 4, feature_dropout=0, vector_dropout=0, effects=True
+    ).eval()
+    plain = source.embedding(["yor", "wol", "swh"])
+    assert source.effects is not None
+    source.effects.data = torch.arange(20.0).reshape(5, 4)
+    moved = source.embedding(["yor", "wol", "swh"]) - plain
+    torch.testing.assert_close(moved, torch.tensor([[4.0, 5, 6, 7], [0, 0, 0, 0], [0, 1, 2, 3]]))
+    source.train()
+    kept = [bool((source.embedding(["yor"]) - plain[:1]).abs().max() > 1) for _ in range(60)]
+    assert 10 < sum(kept) < 50  # half of the time V is alone
 
 
 def test_what_no_training_language_shows_moves_no_adapter() -> None:

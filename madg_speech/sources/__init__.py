@@ -63,6 +63,7 @@ def build_source(
             config.gate,
             config.shrink,
             config.interpolation,
+            config.effects,
         )
     from madg_speech.sources.madg import MadG
 

@@ -15,6 +15,11 @@ languages nearest to l and a from [0, interpolation]: what a language says must 
 adapter part of the way to a relative's, so the map is smooth between relatives, where unseen languages
 lie. (mixup, arXiv 1710.09412, without mixed targets: one utterance is not in two languages.)
 
+With effects λ(l) = V (t(l) - t̄) + ε_l for a trained language, as in a mixed-effects model: ε_l, free, zero
+at the start, takes what is peculiar to a language's recordings (often one speaker, one room, one
+synthesiser), so that V need not explain it. An unseen language has none; half of them are dropped in
+training, so that V does not lean on them.
+
 With a gate λ(l) = softmax(V (t(l) - t̄)) - 1/d and s = 1: a mean of d basis adapters, less their plain mean.
 Shrunk, λ(l) is multiplied by r(l) in [0, 1], 1 at the training languages and falling with distance
 (``kin.reach``).
@@ -37,6 +42,7 @@ from madg_speech.sources.static import Static
 from madg_speech.typology import Typology
 
 RELATIVES = 3
+EFFECT_DROPOUT = 0.5
 
 
 class TwoStage(WeightSource):
@@ -54,6 +60,7 @@ class TwoStage(WeightSource):
         gate: λ on a simplex of ``embedding_size`` basis adapters.
         shrink: how r(l) falls with the distance from the languages of ``centre``.
         interpolation: the longest step towards a relative, as a share of the way.
+        effects: a free ε_l for each language of ``centre``.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class TwoStage(WeightSource):
         gate: bool = False,
         shrink: ShrinkConfig | None = None,
         interpolation: float = 0.0,
+        effects: bool = False,
     ):
         super().__init__(shape)
         self.typology = typology
@@ -80,6 +88,9 @@ class TwoStage(WeightSource):
         self.feature_dropout = feature_dropout
         self.vector_dropout = vector_dropout
         self.interpolation = interpolation
+        self.effects: nn.Parameter | None = None
+        if effects:
+            self.effects = nn.Parameter(torch.zeros(len(self.trained), embedding_size))
         vectors = torch.from_numpy(typology.vectors(centre))
         mean = vectors.mean(0) if centre else torch.zeros(typology.dim)
         self.mean: Tensor
@@ -101,6 +112,8 @@ class TwoStage(WeightSource):
             kept = torch.rand(len(languages), 1, device=vectors.device) >= self.vector_dropout
             vectors = vectors * kept
         embedded: Tensor = self.embed(vectors)
+        if self.effects is not None:
+            embedded = embedded + self._own_effects(languages, self.effects)
         if self.gate:
             embedded = embedded.softmax(-1) - 1 / embedded.shape[-1]
         if self.shrink.rule == "none" or self.training:  # r is 1 at every training language
@@ -111,6 +124,14 @@ class TwoStage(WeightSource):
     def _centred(self, languages: Sequence[str]) -> Tensor:
         vectors = torch.from_numpy(self.typology.vectors(languages))
         return vectors.to(self.mean.device) - self.mean
+
+    def _own_effects(self, languages: Sequence[str], effects: Tensor) -> Tensor:
+        own = effects.new_zeros(len(languages), len(self.trained))
+        for row, language in enumerate(languages):
+            dropped = self.training and float(torch.rand(())) < EFFECT_DROPOUT
+            if language in self.trained and not dropped:
+                own[row, self.trained.index(language)] = 1
+        return own @ effects
 
     def _draw_relative(self, language: str) -> str:
         others = [other for other in self.trained if other != language]

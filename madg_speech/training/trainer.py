@@ -30,7 +30,7 @@ from madg_speech.training.patience import Patience
 from madg_speech.training.progress import ProgressLines
 
 MARKER = "COMPLETE"
-GENERATOR = ("source.embed.", "source.tables.")
+GENERATOR = ("source.embed.", "source.effects", "source.tables.")
 Trained = AdaptedEncoder | JointModel
 
 

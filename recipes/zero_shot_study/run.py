@@ -2,7 +2,7 @@
 
     python recipes/zero_shot_study/run.py --data $MADG_DATA --espeak $MADG_ESPEAK --work runs/study first
 
-``first`` is a pass of ``plan.yaml``; --fold and --seed narrow it. Two of these may run side by side, one a
+``first`` is a pass of ``plan.yaml``; --fold, --seed and --arm narrow it. Two of these may run side by side, one a
 fold. A cell is ``<fold>-<seed>-<arm>``; its counts go to ``results/<cell>.json``. Killed at any moment, it
 goes on where it stopped.
 """
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="runs, manifests; rebuildable")
     parser.add_argument("--fold", help="only this fold")
     parser.add_argument("--seed", type=int, help="only this seed")
+    parser.add_argument("--arm", help="only this arm")
     parser.add_argument("--device", help="cpu, cuda ...; the best there is when left out")
     asked = parser.parse_args()
     plan = read_plan()
@@ -51,7 +52,8 @@ def main() -> None:
             for seed in cell.get("seeds", [0]):
                 if asked.fold in (None, fold) and asked.seed in (None, seed):
                     for arm in cell["arms"]:
-                        run_cell(fold, seed, arm, asked.work, asked.device, sets)
+                        if asked.arm in (None, arm):
+                            run_cell(fold, seed, arm, asked.work, asked.device, sets)
 
 
 def make_folds(plan: dict[str, Any], data: Path, espeak: Path, work: Path) -> None:

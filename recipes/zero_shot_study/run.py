@@ -2,9 +2,9 @@
 
     python recipes/zero_shot_study/run.py --data $MADG_DATA --espeak $MADG_ESPEAK --work runs/study first
 
-``first`` is a pass of ``plan.yaml``; --fold, --seed and --arm narrow it. Two of these may run side by side, one
-a fold. A cell is ``<fold>-<seed>-<arm>``; its counts go to ``results/<cell>.json``. Killed at any moment, it
-goes on where it stopped.
+``first`` is a pass of ``plan.yaml``; --fold, --seed and --arm narrow it. Two of these may run side by
+side, one a fold. A cell is ``<fold>-<seed>-<arm>``; its counts go to ``results/<cell>.json``. Killed at
+any moment, it goes on where it stopped.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ features, lengths = model.backbone.features(waveforms)
 print(
     f"{sum(p.numel() for p in model.backbone.parameters()) / 1e6:.0f} M frozen, "
     f"{sum(p.numel() for p in learning) / 1e6:.1f} M learning, adapters in layers "
-    f"{model.prefix_layers} to {len(model.backbone.layers) - 1}; {options.rows} x "
+    f"{min(model.source.shape.layers)} to {max(model.source.shape.layers)}; {options.rows} x "
     f"{options.seconds:g} s on {options.device}, {torch.get_num_threads()} threads, "
     f"{used_gigabytes():.1f} GB before the first step"
 )

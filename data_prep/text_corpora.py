@@ -22,7 +22,7 @@ from madg_speech.cache import atomic_path
 from madg_speech.data.conllu import read_conllu, write_conllu
 from madg_speech.data.lines import read_lines
 from madg_speech.data.rows import Problem
-from madg_speech.data.sentences import Sentence
+from madg_speech.data.sentence import Sentence
 from madg_speech.data.tagged import read_tagged, write_tagged
 from madg_speech.data_prep.archives import is_archive, unpack
 from madg_speech.data_prep.codes import Codes

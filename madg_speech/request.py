@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from madg_speech.choices import AUTO, NO_LEXICON, DecoderName, Precision
 from madg_speech.errors import ConfigError
 from madg_speech.transcript import Failure, Transcript
 
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
     from madg_speech.conditioning import Conditioning
     from madg_speech.decoding.path import Decoder
     from madg_speech.transcribe import Transcriber
-
-AUTO = "auto"
-Precision = Literal["float32", "int8"]
-DecoderName = Literal["ctc", "whisper"]
-NO_LEXICON = (
-    "--lexicon and --lm are of the CTC head: Whisper's decoder writes native script itself; leave them "
-    "out, or choose --decoder ctc"
-)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from madg_speech.checkpoint import checkpoint_folder, read_model_config
+from madg_speech.choices import AUTO, NO_LEXICON, DecoderName, Precision
 from madg_speech.conditioning import Conditioning, condition
 from madg_speech.decoding.path import Decoder, GreedyDecoder
 from madg_speech.errors import ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.pipeline import Job, Pipeline
 from madg_speech.recognizers import CtcRecognizer, Recognizer, WhisperRecognizer
-from madg_speech.request import AUTO, NO_LEXICON, DecoderName, Precision
 from madg_speech.transcript import Failure, Transcript
 
 if TYPE_CHECKING:

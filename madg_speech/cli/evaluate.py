@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from madg_speech.request import DecoderName
+from madg_speech.choices import DecoderName
 
 app = typer.Typer()
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from madg_speech.data.sentences import Sentence
+    from madg_speech.data.sentence import Sentence
 
 app = typer.Typer()
 
@@ -92,7 +92,7 @@ def predict(
 def _sentences(given: list[str], pretokenized: bool) -> list[Sentence]:
     from madg_speech.data.lines import read_lines
     from madg_speech.data.rows import Problem
-    from madg_speech.data.sentences import Sentence
+    from madg_speech.data.sentence import Sentence
     from madg_speech.errors import DataError
     from madg_speech.text.words import split_words
 

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from madg_speech.choices import DecoderName, Precision
 from madg_speech.cli.transcribe_output import (
     SHARED,
     count_seconds,
@@ -24,7 +25,7 @@ from madg_speech.cli.transcribe_output import (
     show_progress,
 )
 from madg_speech.errors import AudioError, ConfigError
-from madg_speech.request import DecoderName, Precision, Request
+from madg_speech.request import Request
 from madg_speech.transcript import Failure
 from madg_speech.worklist import find_work, is_done, write_transcript
 from madg_speech.writers import Format

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from madg_speech.adapters import AdapterWeights
-from madg_speech.data.sentences import Sentence
+from madg_speech.data.sentence import Sentence
 from madg_speech.metrics.parsing import Tree, attachment
 from madg_speech.metrics.tagging import entity_f1, tag_accuracy
 from madg_speech.metrics.tally import Tally

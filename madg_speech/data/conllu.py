@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from madg_speech.data.rows import Problem
-from madg_speech.data.sentences import Sentence, Sentences
+from madg_speech.data.sentence import Sentence, Sentences
 from madg_speech.metrics.parsing import Tree, universal
 from madg_speech.tasks.labels import RELATIONS, UPOS, Task
 

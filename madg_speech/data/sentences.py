@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from madg_speech.data.rows import Problem
+from madg_speech.data.sentence import Sentence, Sentences
 from madg_speech.errors import DataError
 from madg_speech.languages import resolve
-from madg_speech.metrics.parsing import Tree
 from madg_speech.tasks.labels import Task
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """Words with what is known about them.
-
-    Attributes:
-        place: ``file:line`` of the first word.
-        words: the W syntactic words.
-        tags: UPOS or IOB2 tags [W]; None where there are none.
-        tree: heads and relations; None where there are none.
-    """
-
-    place: str
-    words: tuple[str, ...]
-    tags: tuple[str, ...] | None = None
-    tree: Tree | None = None
-
-
-Sentences: TypeAlias = Iterator[Sentence | Problem]
 
 
 @dataclass(frozen=True)

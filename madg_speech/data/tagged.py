@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from madg_speech.data.rows import Problem
-from madg_speech.data.sentences import Sentence, Sentences
+from madg_speech.data.sentence import Sentence, Sentences
 from madg_speech.tasks.labels import INVENTORIES, Task
 
 

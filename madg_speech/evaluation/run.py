@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from madg_speech.cache import atomic_path
+from madg_speech.choices import DecoderName
 from madg_speech.data.manifest import Utterance
 from madg_speech.data.readers import read_speech
 from madg_speech.errors import ConfigError, DataError
@@ -19,7 +20,6 @@ from madg_speech.evaluation.folder import HYPOTHESES, by_language, write_leaks, 
 from madg_speech.evaluation.hypotheses import Hypothesis, read_hypotheses, write_hypotheses
 from madg_speech.evaluation.systems import System, load_checkpoint_systems
 from madg_speech.languages import resolve
-from madg_speech.request import DecoderName
 from madg_speech.text.romanize import romanize
 
 BASELINES = ("hyp", "whisper", "mms")

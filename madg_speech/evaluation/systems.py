@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from madg_speech.audio import Waveform
+from madg_speech.choices import DecoderName
 from madg_speech.decoding.whisper_tokens import LONGEST
 from madg_speech.errors import ConfigError
 from madg_speech.evaluation.swaps import (
@@ -18,7 +19,6 @@ from madg_speech.evaluation.swaps import (
     other_vector,
 )
 from madg_speech.languages import resolve
-from madg_speech.request import DecoderName
 
 if TYPE_CHECKING:
     from madg_speech.adapted_encoder import AdaptedEncoder

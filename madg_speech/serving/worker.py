@@ -14,9 +14,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from madg_speech.audio import duration
+from madg_speech.choices import AUTO
 from madg_speech.conditioning import Conditioning
 from madg_speech.errors import AudioError, MadgSpeechError, UnknownLanguageError
-from madg_speech.request import AUTO
 from madg_speech.serving.limits import Limits
 from madg_speech.serving.refusal import Refusal
 from madg_speech.serving.upload import Upload

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from madg_speech.data.annotate import METRICS, annotate, score
-from madg_speech.data.sentences import Sentence
+from madg_speech.data.sentence import Sentence
 from madg_speech.data.turns import Turns
 from madg_speech.metrics.tally import add_up
 from madg_speech.tasks.conditions import Condition

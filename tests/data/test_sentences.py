@@ -8,7 +8,8 @@ import pytest
 
 from madg_speech.data.conllu import read_conllu, write_conllu
 from madg_speech.data.rows import Problem
-from madg_speech.data.sentences import Sentence, find_split, read_split
+from madg_speech.data.sentence import Sentence
+from madg_speech.data.sentences import find_split, read_split
 from madg_speech.data.tagged import read_tagged, write_tagged
 from madg_speech.errors import DataError
 

@@ -13,7 +13,7 @@ from madg_speech.checkpoint import ModelConfig
 from madg_speech.config import BackboneConfig, SourceConfig
 from madg_speech.config_files import load_config
 from madg_speech.data.annotate import annotate, score
-from madg_speech.data.sentences import Sentence
+from madg_speech.data.sentence import Sentence
 from madg_speech.data.turns import Turns
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.metrics.parsing import Tree

@@ -214,3 +214,20 @@ def test_changed_data_is_named(settings: dict[str, object], tmp_path: Path, spli
     manifest.write_text("\n".join(manifest.read_text().splitlines()[1:]))
     with pytest.raises(ConfigError, match=f"the {split} manifests or their audio"):
         run(config, tmp_path / "run", resume=True)
+
+
+def test_a_run_is_resumed_over_copied_data(settings: dict[str, object], tmp_path: Path) -> None:
+    data = {"train": ["train/m.jsonl"], "dev": ["dev/m.jsonl"]}
+    write_corpus(tmp_path / "here" / "train", ("swh",))
+    write_corpus(tmp_path / "here" / "dev", ("deu",))
+    training = dict(settings["training"]) | {"steps": 1}  # type: ignore[call-overload]
+    config = PretrainConfig.model_validate(
+        settings | {"data": data, "training": training, "output": str(tmp_path / "run")}
+    )
+    pretrain(config, tmp_path / "here", device="cpu")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    pretrain(config, tmp_path / "there", device="cpu", resume=True)
+    audio = tmp_path / "there" / "train" / "swh-1.wav"
+    audio.write_bytes(audio.with_name("swh-0.wav").read_bytes())
+    with pytest.raises(ConfigError, match="the train manifests or their audio"):
+        pretrain(config, tmp_path / "there", device="cpu", resume=True)

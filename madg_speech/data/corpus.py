@@ -24,7 +24,8 @@ from madg_speech.decoding.whisper_tokens import LONGEST
 from madg_speech.errors import DataError, ManifestError
 from madg_speech.text.vocabulary import ctc_frames_needed
 
-FORMAT = 2
+FORMAT = 3
+DESCRIPTION = "corpus.json"  # beside the table
 SILENT = {
     "romanized": "whose text romanises to nothing",
     "phones": "whose text eSpeak NG cannot say",
@@ -62,7 +63,8 @@ class Corpus:
     Attributes:
         table: columns id, audio (path), audio_hash, lang, seconds, text, labels, source, license.
         left_out: reason -> ids of the utterances not in the table.
-        fingerprint: changes with any manifest line, audio file, or rule that made the table.
+        fingerprint: changes with transcripts, the bytes of the audio and what is left out, not with
+            where the files lie or when they were written: a run is resumed over copied data.
     """
 
     table: Dataset
@@ -125,15 +127,14 @@ def load_corpus(
     """
     transcribed = spelling is not None
     utterances = [u for manifest in manifests for u in read_manifest(manifest, transcribed)]
-    fingerprint = _fingerprint(utterances, config, spelling, front_end)
-    folder = cache_dir() / "corpora" / fingerprint
+    folder = cache_dir() / "corpora" / _table_key(utterances, config, spelling, front_end)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):  # several processes of one run ask for the same table
         if not folder.is_dir():
             with atomic_path(folder) as draft:
                 _build(utterances, config, spelling, front_end, draft)
-    left_out = json.loads((folder / "left_out.json").read_text())
-    return Corpus(load_from_disk(str(folder)), left_out, fingerprint)
+    described = json.loads((folder / DESCRIPTION).read_text())
+    return Corpus(load_from_disk(str(folder)), described["left_out"], described["fingerprint"])
 
 
 def _build(
@@ -174,7 +175,8 @@ def _build(
     if len(table) == 0:
         raise DataError(f"no usable utterance is left of {len(utterances)}: {_count(left_out)}")
     table.save_to_disk(str(folder))
-    (folder / "left_out.json").write_text(json.dumps(left_out))
+    described = {"left_out": left_out, "fingerprint": _fingerprint(table, left_out)}
+    (folder / DESCRIPTION).write_text(json.dumps(described))
 
 
 def _row(u: Utterance) -> dict[str, Any]:
@@ -212,7 +214,14 @@ def audio_hash(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
-def _fingerprint(
+def _fingerprint(table: Dataset, left_out: dict[str, list[str]]) -> str:
+    digest = hashlib.blake2b(json.dumps(left_out).encode(), digest_size=16)
+    for row in table.remove_columns("audio"):
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _table_key(
     utterances: Sequence[Utterance],
     config: DataConfig,
     spelling: Spelling | None,

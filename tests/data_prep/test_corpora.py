@@ -1,57 +1,14 @@
 """Corpora to manifests. Trees are made from the documentation each module cites, or marked so."""
 
-import io
-import json
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-from madg_speech.cli.prepare import app
 from madg_speech.data.manifest import read_manifest
-from madg_speech.data_prep.corpora import CORPORA
-from madg_speech.data_prep.pipeline import Options, Summary, prepare
 from madg_speech.errors import DataError
-
-RATE = 8000
-
-
-def tone(path: Path, seconds: float = 0.5, rate: int = RATE, channels: int = 1) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    wave = 0.1 * np.sin(np.arange(round(rate * seconds)) * 0.1)
-    soundfile.write(path, np.stack([wave * (n + 1) for n in range(channels)], axis=1), rate)
-    return path
-
-
-def write(path: Path, *lines: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return path
-
-
-def run(corpus: str, path: Path, **options: object) -> tuple[Path, Summary]:
-    out = path.parent / f"{path.name}-out"
-    return out, prepare(corpus, path, out, Options(**{"jobs": 1} | options))
-
-
-def ids(out: Path, split: str) -> list[str]:
-    return [utterance.id for utterance in read_manifest(out / f"{split}.jsonl")]
-
-
-CV = "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tlocale\tsegment"
-
-
-def common_voice(root: Path, locale: str = "sv-SE", clips: int = 2) -> Path:
-    folder = root / "cv-corpus-21" / locale
-    for split in ("train", "dev", "test"):
-        rows = [f'c{n}\t{split}_{n}.mp3\ts\tHej "du", {n}\t\t2\t{locale}\t' for n in range(clips)]
-        write(folder / f"{split}.tsv", CV, *rows)
-        for n in range(clips):
-            tone(folder / "clips" / f"{split}_{n}.mp3", rate=16_000)
-    return root / "cv-corpus-21"
+from tests.data_prep.trees import RATE, common_voice, ids, parquet, run, sound_bytes, tone, write
 
 
 def test_common_voice_of_today(tmp_path):
@@ -133,20 +90,6 @@ def test_fleurs_tables(tmp_path, packed):
     assert ids(out, "dev") == ["fleurs-swh-10", "fleurs-swh-11"]
     assert read_manifest(out / "dev.jsonl")[0].text == "Mungu, 10"
     assert list(summary.parts) == [("swh", "dev")] and not summary.skipped
-
-
-def parquet(path: Path, rows: list[dict[str, object]]) -> None:
-    import pyarrow
-    from pyarrow import parquet as format
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    format.write_table(pyarrow.Table.from_pylist(rows), path)
-
-
-def sound_bytes(seconds: float = 0.5) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, np.ones(round(16_000 * seconds)) * 0.1, 16_000, format="WAV")
-    return file.getvalue()
 
 
 def test_fleurs_parquet(tmp_path):
@@ -320,175 +263,3 @@ def test_saved_dataset(tmp_path):
     DatasetDict({"train": part, "validation": part}).save_to_disk(tmp_path / "saved")
     out, _ = run("huggingface", tmp_path / "saved")
     assert ids(out, "train") == ids(out, "dev") == ["huggingface-swh-a"]
-
-
-# What every corpus shares: the pipeline.
-
-
-def table(root: Path, lines: list[str]) -> Path:
-    write(root / "s/line_index.tsv", *lines)
-    return root / "s"
-
-
-def test_every_reason_is_named_and_counted(tmp_path):
-    corpus = table(
-        tmp_path,
-        [f"a_1_{n}\t{text}" for n, text in enumerate(("habari", "", "!?", "x", "x", "x", "x"), 1)],
-    )
-    for n in (1, 2, 3):
-        tone(corpus / f"a_1_{n}.wav")
-    (corpus / "a_1_5.wav").write_bytes(b"")
-    (corpus / "a_1_6.wav").write_bytes(b"no sound at all, but more than a header's worth of bytes")
-    tone(corpus / "a_1_7.wav", 0.01)
-    with (corpus / "line_index.tsv").open("ab") as file:
-        file.write("a_1_1\tagain\na_1_8\tcafé\n".encode("latin-1"))
-    out, summary = run("openslr", corpus, lang="sw", dev=0.0)
-    assert ids(out, "train") == ["openslr-swh-a_1_1"]
-    assert {reason: count for reason, (count, _) in summary.skipped.items()} == {
-        "empty text": 1,
-        "text of which nothing is left when normalised": 1,
-        "missing audio": 1,
-        "audio of 0 bytes": 1,
-        "audio that cannot be decoded": 1,
-        "audio shorter than 0.1 s": 1,
-        "id that was used before": 1,
-        "line that is not UTF-8": 1,
-    }
-    assert len((out / "skipped.tsv").read_text("utf-8").splitlines()) == 8
-    assert json.loads((out / "summary.json").read_text())["skipped"]["missing audio"] == 1
-
-
-def test_a_length_that_the_corpus_has_wrong(tmp_path):
-    corpus = common_voice(tmp_path, clips=1)
-    write(corpus / "sv-SE/clip_durations.tsv", "clip\tduration[ms]", "train_0.mp3\t9000")
-    _, summary = run("common-voice", corpus)
-    assert summary.skipped["audio of another length than the corpus says"][0] == 1
-
-
-def test_unknown_codes_and_shared_ones(tmp_path):
-    for locale in ("zh-HK", "yue", "xx-zz"):
-        common_voice(tmp_path, locale, clips=1)
-    out, summary = run("common-voice", tmp_path / "cv-corpus-21")
-    assert summary.skipped["unknown language code 'xx-zz'"][0] == 3
-    assert any("both written as yue" in note for note in summary.notes)
-    assert any("xx-zz" in note for note in summary.notes)
-    assert {u.lang for u in read_manifest(out / "train.jsonl")} == {"yue"}
-
-
-def test_only_the_languages_asked_for(tmp_path):
-    for locale in ("sv-SE", "cy"):
-        common_voice(tmp_path, locale, clips=1)
-    _, summary = run("common-voice", tmp_path / "cv-corpus-21", langs=("Welsh",))
-    assert {iso for iso, _ in summary.parts} == {"cym"}
-
-
-def test_finished_work_is_skipped_and_failed_work_retried(tmp_path):
-    corpus = table(tmp_path, ["a_1_1\tmoja", "a_2_2\tmbili"])
-    tone(corpus / "a_1_1.wav")
-    out, first = run("openslr", corpus, lang="swh", dev=0.0)
-    assert first.skipped["missing audio"][0] == 1
-    (corpus / "a_1_1.wav").write_bytes(b"spoilt since, but not read again")
-    tone(corpus / "a_2_2.wav")
-    # The missing file is a row of another path once it is there: both are judged by name here.
-    out, second = run("openslr", corpus, lang="swh", dev=0.0)
-    assert ids(out, "train") == ["openslr-swh-a_1_1", "openslr-swh-a_2_2"] and not second.skipped
-    _, third = run("openslr", corpus, lang="swh", dev=0.0, fresh=True)
-    assert third.skipped["audio that cannot be decoded"][0] == 1
-
-
-def test_several_processes_give_the_same_manifests(tmp_path):
-    corpus = table(tmp_path, [f"a_{n % 7}_{n}\tmoja" for n in range(450)])
-    one = tone(corpus / "a_0_0.wav")
-    for n in range(1, 450):
-        (corpus / f"a_{n % 7}_{n}.wav").hardlink_to(one)
-    out, _ = run("openslr", corpus, lang="swh", dev=0.3)
-    before = {file.name: file.read_bytes() for file in out.glob("*.jsonl")}
-    (out / ".prepare.sqlite").unlink()
-    out, summary = run("openslr", corpus, lang="swh", dev=0.3, jobs=2)
-    assert {file.name: file.read_bytes() for file in out.glob("*.jsonl")} == before
-    assert sum(part.utterances for part in summary.parts.values()) == 450
-    train, dev = ({u.speaker for u in read_manifest(out / f"{s}.jsonl")} for s in ("train", "dev"))
-    assert train and dev and not train & dev
-
-
-def test_nothing_usable_ends_with_status_2_and_no_manifest(tmp_path):
-    corpus = table(tmp_path, ["a_1_1\tmoja"])
-    with pytest.raises(DataError, match="1 x missing audio") as caught:
-        run("openslr", corpus, lang="swh")
-    assert caught.value.exit_status == 2
-    assert not list((tmp_path / "s-out").glob("*.jsonl"))
-
-
-@pytest.mark.parametrize("corpus", CORPORA)
-def test_another_corpus_under_this_name_is_told(tmp_path, corpus):
-    write(tmp_path / "c/holiday.txt", "photos")
-    with pytest.raises(DataError, match=r"holiday\.txt"):
-        run(corpus, tmp_path / "c", lang="swh")
-    with pytest.raises(DataError, match="no such file or folder"):
-        run(corpus, tmp_path / "absent")
-
-
-def test_the_right_corpus_is_suggested(tmp_path):
-    with pytest.raises(
-        DataError, match="looks like common-voice: madg-speech prepare common-voice"
-    ):
-        run("fleurs", common_voice(tmp_path))
-
-
-def test_the_command_line(tmp_path):
-    corpus = common_voice(tmp_path, clips=1)
-    (corpus / "sv-SE/clips/dev_0.mp3").unlink()
-    command = ["common-voice", str(corpus), "-o", str(tmp_path / "o"), "--jobs", "1"]
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    assert "1 languages, 2 utterances" in result.stdout and "1 x missing audio" in result.stderr
-    listing = CliRunner().invoke(app, ["--help"]).stdout
-    assert all(name in listing for name in CORPORA)
-
-
-def shortened(samples: list[int]) -> bytes:
-    """A shorten 2 stream as it stands in sphere files, every sample coded as it is (DIFF0).
-
-    Format: T. Robinson, "SHORTEN: Simple lossless and near-lossless waveform compression", 1994.
-    """
-    bits = ""
-
-    def unsigned(value: int, low: int) -> str:
-        return "0" * (value >> low) + "1" + (f"{value % 2**low:0{low}b}" if low else "")
-
-    def number(value: int) -> str:
-        width = value.bit_length()
-        return unsigned(width, 2) + unsigned(value, width)
-
-    for value in (
-        5,
-        1,
-        len(samples),
-        0,
-        0,
-        0,
-    ):  # 16 bits low byte first, channels, block, no LPC...
-        bits += number(value)
-    bits += unsigned(0, 2) + unsigned(8, 3)  # a block by DIFF0, residuals with 8 + 1 low bits
-    for sample in samples:
-        bits += unsigned(2 * sample if sample >= 0 else -2 * sample - 1, 9)
-    bits += unsigned(4, 2)  # the end
-    bits += "0" * (-len(bits) % 32)
-    return b"ajkg\x02" + int(bits, 2).to_bytes(len(bits) // 8)
-
-
-def test_sphere_compressed_by_shorten(tmp_path):
-    from madg_speech.audio import load_audio
-
-    wave = [round(3000 * np.sin(n / 9)) for n in range(8000)]
-    head = (
-        f"NIST_1A\n   1024\nsample_count -i {len(wave)}\nsample_n_bytes -i 2\nchannel_count -i 1\n"
-        "sample_byte_format -s2 01\nsample_rate -i 16000\n"
-        "sample_coding -s26 pcm,embedded-shorten-v2.00\nend_head\n"
-    )
-    corpus = table(tmp_path, ["a_1_1\tmoja"])
-    (corpus / "a_1_1.sph").write_bytes(head.encode().ljust(1024, b" ") + shortened(wave))
-    out, _ = run("openslr", corpus, lang="swh", dev=0.0)
-    [found] = read_manifest(out / "train.jsonl")
-    assert found.seconds == 0.5
-    assert load_audio(found.audio) == pytest.approx(np.array(wave) / 32768, abs=1e-4)

@@ -45,7 +45,6 @@ def pretrain(
     """
     from madg_speech.config import PretrainConfig
     from madg_speech.config_files import find_config, load_config, objective_of
-    from madg_speech.errors import ConfigError
 
     overrides: dict[str, object] = {"output": str(output)} if output else {}
     if init_typology_from:
@@ -57,9 +56,7 @@ def pretrain(
     if objective == "distil":
         from madg_speech.training.distil import DistilConfig, distil
 
-        if resume:
-            raise ConfigError("objective distil starts anew: leave --resume out")
-        finished = distil(load_config(found, DistilConfig, overrides), root, device).folder
+        finished = distil(load_config(found, DistilConfig, overrides), root, device, resume).folder
     elif objective == "mlm":
         from madg_speech.text_config import MlmConfig
         from madg_speech.training.mlm import pretrain_text

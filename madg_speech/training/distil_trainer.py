@@ -1,0 +1,131 @@
+"""The same Trainer for distillation: a teacher's adapters in, the share of them that is missing as loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from madg_speech.adapters import ActiveAdapters
+from madg_speech.data.batches import BatchPlan
+from madg_speech.data.collate import Collator
+from madg_speech.data.corpus import Corpus
+from madg_speech.model import AdaptedModel
+from madg_speech.objectives.distil import hidden_loss, weight_loss, weight_scales
+from madg_speech.sources.base import WeightSource
+from madg_speech.training.progress import ProgressLines
+from madg_speech.training.trainer import SpeechTrainer
+
+
+class Lesson(nn.Module):
+    """A student and its frozen teacher; saved and loaded as the student alone.
+
+    Args:
+        student: same backbone and head as the teacher's model; its source learns.
+        teacher: per-language adapters.
+    """
+
+    def __init__(self, student: AdaptedModel, teacher: WeightSource):
+        super().__init__()
+        self.student = student
+        self.teacher = teacher.requires_grad_(False)
+
+    def forward(
+        self,
+        languages: list[str],
+        hidden: Tensor | None = None,
+        features: Tensor | None = None,
+        lengths: Tensor | None = None,
+        labels: Tensor | None = None,  # of the audio's transcripts: nothing here asks for them
+    ) -> dict[str, Tensor]:
+        """``loss``: the missing share of what adapters do to a batch of audio, or of their weights."""
+        if lengths is None:
+            return {"loss": self._of_weights(languages)}
+        if hidden is None:
+            assert features is not None
+            hidden, lengths = self.student.prefix(features, lengths)
+        return {"loss": self._of_outputs(languages, hidden, lengths)}
+
+    def _of_weights(self, languages: list[str]) -> Tensor:
+        # How much an error counts is told by the languages of the lesson, whichever are asked here.
+        scales = weight_scales(self.teacher(self.student.spec.languages))
+        return weight_loss(self.student.source(languages), self.teacher(languages), scales)
+
+    def _of_outputs(self, languages: list[str], hidden: Tensor, lengths: Tensor) -> Tensor:
+        unique = sorted(set(languages))
+        rows = [unique.index(language) for language in languages]
+        with torch.no_grad():
+            plain = self.student.above_prefix(hidden, lengths, None)
+            taught = ActiveAdapters.select(self.teacher(unique), rows)
+            target = self.student.above_prefix(hidden, lengths, taught)
+        learned = self.student.adapted_layers(hidden, lengths, languages)
+        return hidden_loss(learned, target, plain, lengths)
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """The student's."""
+        return self.student.trainable_state()
+
+    def load_trainable_state(self, state: dict[str, Tensor], origin: str) -> None:
+        """Into the student."""
+        self.student.load_trainable_state(state, origin)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Audio to match outputs on: a corpus, its batches, and what makes them."""
+
+    corpus: Corpus
+    plan: BatchPlan
+    collator: Collator
+
+
+class DistilTrainer(SpeechTrainer):
+    """Trains the student of a :class:`Lesson`; saves and resumes as speech runs do.
+
+    Args:
+        lesson: its student's source learns.
+        args: what the Trainer is told; there are no dev scores.
+        listening: None to match weights.
+    """
+
+    def __init__(self, lesson: Lesson, args: TrainingArguments, listening: Listening | None):
+        # Not SpeechTrainer's own: that one has an objective with dev scores.
+        Trainer.__init__(
+            self,
+            lesson,
+            args,
+            data_collator=listening.collator if listening else all_languages,
+            train_dataset=listening.corpus.table if listening else [lesson.student.spec.languages],
+            callbacks=[ProgressLines()],
+        )
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = False  # a share is a mean over its batch
+        self.listening = listening
+        if listening:
+            self.plan = listening.plan
+        self.generator_weight_decay = None
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of the plan; of weights every step is all languages."""
+        if self.listening:
+            return super().get_train_dataloader()
+        loader: DataLoader[Any] = Trainer.get_train_dataloader(self)
+        return loader
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> Any:
+        """One batch."""
+        return Trainer.training_step(self, model, inputs, *rest)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer logs: what is taken in is not counted."""
+        Trainer.log(self, logs, start_time)
+
+
+def all_languages(rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """The one row that there is."""
+    return {"languages": list(rows[0])}

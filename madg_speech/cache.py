@@ -21,13 +21,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it there on success, delete it on failure.
 
     Works for a file or a folder (a folder replaces an existing one). A killed process leaves only a
-    ``.tmp-*`` name behind, never half of ``target``.
+    ``.tmp-*`` name behind, never half of ``target``. Files become as readable as the umask has it:
+    safetensors makes its own for their owner alone, and caches and checkpoints are shared.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
     draft = holder / target.name
     try:
         yield draft
+        probe = holder / ".mode"
+        probe.touch()
+        for file in (draft, *draft.rglob("*")):
+            if file.is_file() and not file.is_symlink():
+                file.chmod(probe.stat().st_mode)
         if target.is_dir() and draft.is_dir():
             shutil.rmtree(target)
         draft.replace(target)

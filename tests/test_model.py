@@ -27,6 +27,15 @@ def test_saved_and_loaded_model_says_the_same(
     assert not any("backbone" in name for name in back.trainable_state())
 
 
+def test_whoever_may_read_the_folder_may_read_the_weights(
+    model: AdaptedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "plain").touch()
+    model.save_pretrained(tmp_path / "checkpoint")
+    modes = {file.stat().st_mode for file in (tmp_path / "checkpoint").iterdir()}
+    assert modes == {(tmp_path / "plain").stat().st_mode}
+
+
 def test_half_precision_release_is_half_the_size(model: AdaptedModel, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "full")
     model.save_pretrained(tmp_path / "half", dtype=torch.float16)

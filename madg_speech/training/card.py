@@ -71,7 +71,8 @@ def training_card(
     lines += [
         "",
         f"{t.steps} steps of {t.seconds_per_batch * t.gradient_accumulation:g} s of audio, learning "
-        f"rate {t.learning_rate:g}, language smoothing {t.smoothing:g}, seed {t.seed}.",
+        f"rate {t.learning_rate:g}, language smoothing {t.smoothing:g}, seed {t.seed}"
+        f"{f', from the adapters of {config.init_from}' if config.init_from else ''}.",
         "",
         f"Languages: {' '.join(model.languages)}",
     ]
@@ -83,7 +84,8 @@ def training_card(
         for name in sorted(next(iter(dev_scores.values()))):
             cells = " | ".join(f"{values[name]:.3f}" for values in dev_scores.values())
             lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines) + (USE if _trained_for(config) == "ctc" else "\n")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n" + (USE if _trained_for(config) == "ctc" else "")
 
 
 def _trained_for(config: PretrainConfig) -> str:

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 
-from madg_speech.config import BackboneConfig, ObjectiveName, Section, Seq2SeqConfig, SourceConfig
-from madg_speech.config_files import first_problem
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.files import first_problem
+from madg_speech.config.objectives import ObjectiveName, Seq2SeqConfig
+from madg_speech.config.section import Section
+from madg_speech.config.source import SourceConfig
 from madg_speech.errors import CheckpointError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from madg_speech.config import ShrinkConfig, UnseenConfig
+from madg_speech.config.source import ShrinkConfig, UnseenConfig
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.splits import clade_of
 from madg_speech.typology import Typology

@@ -16,7 +16,8 @@ from madg_speech.backbones import load_text_backbone
 from madg_speech.backbones.pieces import Pieces
 from madg_speech.backbones.text import Pooling, TextBackbone, pool_words
 from madg_speech.checkpoint import ModelConfig, part_of, read_model_config, read_weights
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.errors import CheckpointError
 from madg_speech.sources import build_source
 

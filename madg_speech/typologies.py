@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from madg_speech.config import TypologyConfig, UnseenConfig
+from madg_speech.config.source import TypologyConfig, UnseenConfig
 from madg_speech.kin import shares
 from madg_speech.language_data.tables import places
 from madg_speech.language_data.uriel import BLOCKS, read_uriel

@@ -8,7 +8,8 @@ import pytest
 
 from madg_speech.backbones import load_backbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.sources import build_source
 from madg_speech.text.vocabulary import Vocabulary

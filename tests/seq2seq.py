@@ -9,7 +9,9 @@ import torch
 
 from madg_speech.backbones import load_backbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, Seq2SeqConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.objectives import Seq2SeqConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.objectives.seq2seq import Seq2Seq
 from madg_speech.sources import build_source
 from tests.speech import speak

@@ -1,7 +1,8 @@
 from madg_speech.advice import advise
 from madg_speech.checkpoint import ModelConfig
 from madg_speech.conditioning import Conditioning
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.languages import resolve
 
 CONFIG = ModelConfig(

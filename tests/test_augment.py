@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from madg_speech.backbones.mel import LogMel
-from madg_speech.config import AugmentConfig, DataConfig, PretrainConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.augment import AugmentConfig
+from madg_speech.config.data import DataConfig
+from madg_speech.config.files import load_config
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.augment import (
     Augmenter,
     Rendition,

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.files import load_config
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.errors import ConfigError
 
 GOOD = "output: run\ndata: {train: [a.jsonl]}\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from madg_speech.cli import VERBS
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.files import load_config
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data_prep.corpora import CORPORA
 
 RECIPES = Path(__file__).parent.parent / "recipes"

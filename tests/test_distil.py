@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from madg_speech.cli import app
-from madg_speech.config import PretrainConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.training.distil import DistilConfig, distil

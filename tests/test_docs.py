@@ -16,8 +16,8 @@ from docs.hooks import scaling
 from docs.hooks.scaling import ROWS, SECONDS, Shape, count_step, read_measured
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.cli import VERBS
-from madg_speech.config import PretrainConfig
-from madg_speech.joint_config import JointConfig
+from madg_speech.config.joint import JointConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.training.distil import DistilConfig
 from tests.conftest import build_model

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from madg_speech.checkpoint import read_weights
 from madg_speech.cli import app
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.files import load_config
+from madg_speech.config.joint import JointConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.media import alternate
 from madg_speech.errors import CheckpointError, ConfigError
-from madg_speech.joint_config import JointConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.text_model import TextModel
 from madg_speech.training.joint import pretrain_joint

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from madg_speech.backbones import load_text_backbone
 from madg_speech.checkpoint import read_weights
 from madg_speech.cli import app
+from madg_speech.config.text import MlmConfig, TextDataConfig
 from madg_speech.data.text_batches import MaskedTextCollator
 from madg_speech.data.text_corpus import load_texts
 from madg_speech.errors import BackboneError, CheckpointError, ConfigError, DataError
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.mlm import mask_pieces, mlm_loss
-from madg_speech.text_config import MlmConfig, TextDataConfig
 from madg_speech.text_model import TextModel
 from madg_speech.training.mlm import pretrain_text
 from tests.test_pretrain import losses

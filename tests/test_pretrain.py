@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from madg_speech.checkpoint import read_weights
-from madg_speech.config import PretrainConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.errors import CheckpointError, ConfigError, DataError, ManifestError
 from madg_speech.model import AdaptedModel
 from madg_speech.training.pretrain import pretrain

@@ -13,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from madg_speech.config import PretrainConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.training.pretrain import pretrain
 from tests.speech import write_corpus
 

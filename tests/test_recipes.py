@@ -9,10 +9,10 @@ from accelerate.commands.config.config_args import ClusterConfig, load_config_fr
 from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
 
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import load_config, objective_of
-from madg_speech.joint_config import JointConfig
-from madg_speech.text_config import MlmConfig
+from madg_speech.config.files import load_config, objective_of
+from madg_speech.config.joint import JointConfig
+from madg_speech.config.speech import PretrainConfig
+from madg_speech.config.text import MlmConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 RECIPE = RECIPES / "default"

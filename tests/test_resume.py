@@ -15,7 +15,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from madg_speech.config import PretrainConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.errors import ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.training.pretrain import pretrain

@@ -7,7 +7,8 @@ import torch
 from madg_speech.adapters import TENSORS, AdapterShape
 from madg_speech.backbones import load_backbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, ShrinkConfig, SourceConfig, UnseenConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import ShrinkConfig, SourceConfig, UnseenConfig
 from madg_speech.errors import ConfigError, UnknownLanguageError
 from madg_speech.kin import reach
 from madg_speech.model import AdaptedModel

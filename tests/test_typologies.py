@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from madg_speech.config import SourceConfig, TypologyConfig, UnseenConfig
+from madg_speech.config.source import SourceConfig, TypologyConfig, UnseenConfig
 from madg_speech.errors import UnknownLanguageError
 from madg_speech.kin import shares
 from madg_speech.language_data.urielplus import read_stated
@@ -164,8 +164,9 @@ def test_shares_by_hand() -> None:
 
 def test_needs_no_torch() -> None:
     code = (
-        "import sys; from madg_speech import config, typologies; "
-        "typologies.build_typology(config.TypologyConfig(name='random'), ['deu', 'fin']); "
+        "import sys; from madg_speech import typologies; "
+        "from madg_speech.config.source import TypologyConfig; "
+        "typologies.build_typology(TypologyConfig(name='random'), ['deu', 'fin']); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

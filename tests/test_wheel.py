@@ -91,8 +91,8 @@ def test_readers_recipes_and_checkpoint_are_found_from_anywhere(installed: Path)
     program = """
 from pathlib import Path
 import madg_speech
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import find_config, load_config
+from madg_speech.config.speech import PretrainConfig
+from madg_speech.config.files import find_config, load_config
 from madg_speech.data_prep import espeak, table
 from madg_speech.checkpoint import checkpoint_folder, read_model_config
 config = load_config(find_config(Path("recipes/default/two_stage.yaml")), PretrainConfig)

@@ -59,10 +59,10 @@ def _default(parameter: Any) -> str:
 
 def configuration() -> str:
     """Each section of a YAML file: keys, what they do, defaults."""
-    from madg_speech import config
+    from madg_speech.config.speech import PretrainConfig
 
     parts = []
-    for path, model in _sections("", config.PretrainConfig):
+    for path, model in _sections("", PretrainConfig):
         parts.append(f"## {path or 'Top level'}")
         parts.append(_escape(_prose(model.__doc__ or "")))
         rows = [("key", "what", "default"), ("---", "---", "---")]

@@ -85,7 +85,7 @@ class Shape:
         """Adapters of width H/16 for the upper half of the layers, without data."""
         import torch
 
-        from madg_speech.config import SourceConfig
+        from madg_speech.config.source import SourceConfig
         from madg_speech.sources import build_source
 
         config = SourceConfig.model_validate({"kind": kind, "bottleneck": self.width // 16})

@@ -43,8 +43,8 @@ def pretrain(
     GPUs: `accelerate launch --num_processes 2 -m madg_speech pretrain --config ...`; on CPUs
     `torchrun --nproc_per_node 2 -m ...`.
     """
-    from madg_speech.config import PretrainConfig
-    from madg_speech.config_files import find_config, load_config, objective_of
+    from madg_speech.config.files import find_config, load_config, objective_of
+    from madg_speech.config.speech import PretrainConfig
 
     overrides: dict[str, object] = {"output": str(output)} if output else {}
     if init_typology_from:
@@ -58,12 +58,12 @@ def pretrain(
 
         finished = distil(load_config(found, DistilConfig, overrides), root, device, resume).folder
     elif objective == "mlm":
-        from madg_speech.text_config import MlmConfig
+        from madg_speech.config.text import MlmConfig
         from madg_speech.training.mlm import pretrain_text
 
         finished = pretrain_text(load_config(found, MlmConfig, overrides), root, device, resume)
     elif objective == "joint":
-        from madg_speech.joint_config import JointConfig
+        from madg_speech.config.joint import JointConfig
         from madg_speech.training.joint import pretrain_joint
 
         finished = pretrain_joint(load_config(found, JointConfig, overrides), root, device, resume)

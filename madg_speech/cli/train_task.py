@@ -39,7 +39,7 @@ def train_task(
 
     The finished checkpoint is OUTPUT/checkpoint: give it to `predict` and `evaluate-task`.
     """
-    from madg_speech.config_files import find_config, load_config
+    from madg_speech.config.files import find_config, load_config
     from madg_speech.training.tasks import TaskRunConfig
     from madg_speech.training.tasks import train_task as run
 

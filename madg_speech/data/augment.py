@@ -17,7 +17,7 @@ from torch import Tensor
 
 from madg_speech.audio import SAMPLE_RATE, Waveform
 from madg_speech.backbones.base import FrontEnd
-from madg_speech.config import AugmentConfig
+from madg_speech.config.augment import AugmentConfig
 
 RULE = "speed, noise, telephone, masks, v1"  # part of a cached view's key: count up with any change
 TELEPHONE_RATE, TELEPHONE_BAND = 8000, (300.0, 3400.0)  # Hz: ITU-T G.712's voice channel

@@ -18,7 +18,7 @@ from filelock import FileLock
 from madg_speech.audio import SAMPLE_RATE
 from madg_speech.backbones.base import FrontEnd
 from madg_speech.cache import atomic_path, cache_dir
-from madg_speech.config import DataConfig
+from madg_speech.config.data import DataConfig
 from madg_speech.data.manifest import Utterance, read_manifest
 from madg_speech.decoding.whisper_tokens import LONGEST
 from madg_speech.errors import DataError, ManifestError

@@ -12,12 +12,12 @@ import numpy as np
 from datasets import Dataset
 
 from madg_speech.backbones.pieces import Tokenizer
+from madg_speech.config.text import TextDataConfig
 from madg_speech.data.corpus import Corpus
 from madg_speech.errors import DataError, UnknownLanguageError
 from madg_speech.languages import resolve
 from madg_speech.progress import track
 from madg_speech.splits import canonical
-from madg_speech.text_config import TextDataConfig
 
 SMALL = "files of languages with too few lines"
 UNKNOWN = "files of languages without a typological vector"

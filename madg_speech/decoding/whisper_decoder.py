@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from madg_speech.backbones.base import Backbone
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.backbones.whisper_whole import load_whisper
-from madg_speech.config import UnseenConfig
+from madg_speech.config.source import UnseenConfig
 from madg_speech.decoding.whisper_tokens import LONGEST, WhisperTokens
 from madg_speech.errors import ConfigError
 from madg_speech.kin import shares

@@ -21,7 +21,8 @@ from madg_speech.adapters import AdapterWeights
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig, UnseenConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig, UnseenConfig
 from madg_speech.errors import CheckpointError, UnknownLanguageError
 from madg_speech.formats import adapterhub, mms
 from madg_speech.languages import resolve

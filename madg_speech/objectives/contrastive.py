@@ -21,7 +21,7 @@ from madg_speech.adapters import AdapterWeights
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
 from madg_speech.backbones.weights import backbone_folder, read_tensors
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import ContrastiveConfig
+from madg_speech.config.objectives import ContrastiveConfig
 from madg_speech.errors import BackboneError
 
 HEADS = ("quantizer", "project_hid", "project_q")

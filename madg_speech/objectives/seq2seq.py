@@ -27,7 +27,7 @@ from madg_speech.checkpoint import (
     read_model_config,
     read_weights,
 )
-from madg_speech.config import Seq2SeqConfig
+from madg_speech.config.objectives import Seq2SeqConfig
 from madg_speech.decoding.whisper_decoder import WhisperTextDecoder, Written
 from madg_speech.errors import CheckpointError
 from madg_speech.model import mask_spans

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from madg_speech.adapters import AdapterShape
-from madg_speech.config import SourceConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.errors import ConfigError
 from madg_speech.sources.base import WeightSource
 from madg_speech.typologies import build_typology

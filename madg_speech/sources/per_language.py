@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from madg_speech.adapters import AdapterShape, AdapterWeights
-from madg_speech.config import UnseenConfig
+from madg_speech.config.source import UnseenConfig
 from madg_speech.kin import shares
 from madg_speech.sources.base import WeightSource
 from madg_speech.typology import Typology

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from madg_speech.adapters import AdapterShape, AdapterWeights
-from madg_speech.config import ShrinkConfig
+from madg_speech.config.source import ShrinkConfig
 from madg_speech.kin import reach
 from madg_speech.sources.base import WeightSource
 from madg_speech.sources.madg import Tables

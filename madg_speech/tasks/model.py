@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from madg_speech.adapters import AdapterShape, AdapterWeights
 from madg_speech.cache import atomic_path
 from madg_speech.checkpoint import CARD, CONFIG, WEIGHTS, read_weights
-from madg_speech.config import Section
-from madg_speech.config_files import first_problem
+from madg_speech.config.files import first_problem
+from madg_speech.config.section import Section
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.sources.static import Static
 from madg_speech.tasks.labels import Task

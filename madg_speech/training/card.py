@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import PretrainConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.corpus import Corpus
 
 TRAINED = {

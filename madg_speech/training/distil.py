@@ -16,7 +16,10 @@ from accelerate import PartialState
 from pydantic import Field, model_validator
 from transformers import set_seed
 
-from madg_speech.config import DataConfig, Section, SourceConfig, TrainingConfig
+from madg_speech.config.data import DataConfig
+from madg_speech.config.section import Section
+from madg_speech.config.source import SourceConfig
+from madg_speech.config.training import TrainingConfig
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import find_manifests, load_corpus
 from madg_speech.errors import CheckpointError, ConfigError

@@ -11,12 +11,12 @@ from accelerate import PartialState
 from transformers import set_seed
 
 from madg_speech.checkpoint import Medium, part_of, read_model_config
-from madg_speech.config import TypologyConfig
+from madg_speech.config.joint import GENERATORS, JointConfig, SpeechPart, TextPart
+from madg_speech.config.source import TypologyConfig
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.media import alternate
 from madg_speech.data.text_corpus import TextCorpus
 from madg_speech.errors import ConfigError
-from madg_speech.joint_config import GENERATORS, JointConfig, SpeechPart, TextPart
 from madg_speech.joint_model import JointModel
 from madg_speech.model import AdaptedModel
 from madg_speech.splits import training_group

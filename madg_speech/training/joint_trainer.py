@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from madg_speech.checkpoint import Medium
-from madg_speech.config import OptimisationConfig
+from madg_speech.config.training import OptimisationConfig
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus
 from madg_speech.data.media import MediaCollator, MediaDraws, MediaRows

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from madg_speech.backbones.base import Backbone
-from madg_speech.config import DataConfig
+from madg_speech.config.data import DataConfig
 from madg_speech.data.corpus import Corpus, load_corpus
 from madg_speech.errors import DataError
 from madg_speech.text.vocabulary import Vocabulary

@@ -14,7 +14,8 @@ from transformers import set_seed
 from madg_speech.backbones import load_text_backbone
 from madg_speech.backbones.text import TextBackbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import OptimisationConfig
+from madg_speech.config.text import MlmConfig
+from madg_speech.config.training import OptimisationConfig
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import find_manifests
 from madg_speech.data.draws import DrawnRows, Draws
@@ -24,7 +25,6 @@ from madg_speech.data.text_prefix import TextPrefix, Window
 from madg_speech.objectives.mlm import mlm_loss, mlm_scores
 from madg_speech.sources import build_source
 from madg_speech.splits import training_group
-from madg_speech.text_config import MlmConfig
 from madg_speech.text_model import MaskedTokenHead, TextModel
 from madg_speech.training.objective import Objective
 from madg_speech.training.progress import say

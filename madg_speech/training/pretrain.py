@@ -10,7 +10,7 @@ from transformers import set_seed
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.base import Backbone, FrontEnd
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import PretrainConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.corpus import Corpus, Spelling, find_manifests, load_corpus
 from madg_speech.errors import ConfigError, DataError
 from madg_speech.splits import training_group

@@ -16,7 +16,8 @@ from transformers import set_seed
 
 from madg_speech.adapted_encoder import AdaptedEncoder, load_encoder
 from madg_speech.checkpoint import checkpoint_folder, read_model_config, read_weights
-from madg_speech.config import BestRqConfig, TrainingConfig
+from madg_speech.config.objectives import BestRqConfig
+from madg_speech.config.training import TrainingConfig
 from madg_speech.data.collate import Collator
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.masked_prediction import MaskedPrediction

@@ -13,9 +13,9 @@ from pydantic import Field
 from transformers import set_seed
 
 from madg_speech.checkpoint import checkpoint_folder
+from madg_speech.config.text import MlmTrainingConfig
 from madg_speech.data.text_batches import MaskedTextCollator
 from madg_speech.errors import CheckpointError
-from madg_speech.text_config import MlmTrainingConfig
 from madg_speech.text_model import TextModel
 from madg_speech.training.mlm import MLM, batch_plan
 from madg_speech.training.monolingual import load_sentences

@@ -14,7 +14,7 @@ from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.cache import atomic_path
 from madg_speech.conditioning import ADAPTER
 from madg_speech.conditioning import ADAPTER_FACTS as FACTS
-from madg_speech.config import Section
+from madg_speech.config.section import Section
 from madg_speech.training.progress import say
 from madg_speech.training.trainer import SpeechTrainer
 

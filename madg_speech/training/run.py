@@ -24,7 +24,8 @@ from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.audio import Waveform
 from madg_speech.backbones.base import FrontEnd
 from madg_speech.cache import atomic_path
-from madg_speech.config import DescentConfig, Section, TrainingConfig
+from madg_speech.config.section import Section
+from madg_speech.config.training import DescentConfig, TrainingConfig
 from madg_speech.data.augment import Augmenter, Rendition
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.corpus import Corpus

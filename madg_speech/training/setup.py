@@ -10,7 +10,8 @@ from madg_speech.adapted_encoder import AdaptedEncoder
 from madg_speech.backbones.base import Backbone
 from madg_speech.backbones.mel import PaddedLogMel
 from madg_speech.checkpoint import ModelConfig, part_of, read_model_config, read_weights
-from madg_speech.config import BestRqConfig, PretrainConfig
+from madg_speech.config.objectives import BestRqConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.augment import Augmenter
 from madg_speech.data.collate import Collator, TeacherCollator
 from madg_speech.data.corpus import Corpus, Spelling

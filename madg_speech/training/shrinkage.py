@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from madg_speech.config import ShrinkConfig
+from madg_speech.config.source import ShrinkConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.sources.two_stage import TwoStage
 from madg_speech.splits import training_group

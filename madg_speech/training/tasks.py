@@ -17,7 +17,9 @@ from accelerate import PartialState
 from pydantic import Field
 from transformers import set_seed
 
-from madg_speech.config import BackboneConfig, DescentConfig, Section
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.section import Section
+from madg_speech.config.training import DescentConfig
 from madg_speech.data.annotate import name_long
 from madg_speech.data.sentences import Split, find_split, read_split
 from madg_speech.data.text_prefix import know_sentences

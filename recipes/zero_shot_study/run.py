@@ -23,8 +23,8 @@ from scoring import Counts, count_errors, hear
 from swaps import swaps_of
 
 from madg_speech.cache import atomic_path
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.files import load_config
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.training.pretrain import pretrain
 from madg_speech.training.trainer import last_complete_checkpoint

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from madg_speech.adapters import AdapterWeights
-from madg_speech.config import UnseenConfig
+from madg_speech.config.source import UnseenConfig
 from madg_speech.evaluation.swaps import other_language, other_vector
 from madg_speech.model import AdaptedModel
 from madg_speech.sources.madg import MadG

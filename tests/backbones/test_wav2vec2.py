@@ -14,7 +14,9 @@ from transformers import AutoModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wa
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.mel import LogMel
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
-from madg_speech.config import AugmentConfig, DataConfig, PretrainConfig
+from madg_speech.config.augment import AugmentConfig
+from madg_speech.config.data import DataConfig
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.corpus import load_corpus
 from madg_speech.data.manifest import Utterance, write_manifest
 from madg_speech.errors import BackboneError, ConfigError, DataError

@@ -46,7 +46,7 @@ def train(folder: Path, steps: int) -> float:
     import soundfile
     from transformers import WhisperConfig, WhisperModel
 
-    from madg_speech.config import PretrainConfig
+    from madg_speech.config.speech import PretrainConfig
     from madg_speech.data.manifest import Utterance, write_manifest
     from madg_speech.training.pretrain import pretrain
     from tests.benchmarks.models import ALL, BASE, LANGUAGES

@@ -18,7 +18,8 @@ from transformers import BertConfig, BertModel
 
 from madg_speech.backbones.text import TextBackbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.objectives.mlm import mlm_loss
 from madg_speech.sources import build_source
 from madg_speech.text_model import MaskedTokenHead, TextModel

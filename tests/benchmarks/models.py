@@ -14,7 +14,8 @@ from madg_speech.backbones.whisper import WhisperBackbone
 from madg_speech.backbones.whisper_encoder import WhisperEncoder as OurEncoder
 from madg_speech.backbones.whisper_encoder import WhisperShape
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.ctc import ctc_loss
 from madg_speech.sources import build_source

@@ -19,7 +19,8 @@ from torch import nn
 
 from madg_speech.backbones import load_text_backbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.data.text_prefix import know_sentences
 from madg_speech.sources import build_source
 from madg_speech.tasks.labels import UPOS

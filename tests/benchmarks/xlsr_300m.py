@@ -13,7 +13,8 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from madg_speech.backbones.wav2vec2 import Wav2Vec2Backbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.ctc import ctc_loss
 from madg_speech.sources import build_source

@@ -12,7 +12,9 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForPr
 
 from madg_speech.backbones import load_backbone
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, ContrastiveConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.objectives import ContrastiveConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.data.masked import ContrastiveCollator, Masks
 from madg_speech.errors import BackboneError
 from madg_speech.objectives.contrastive import Contrastive, contrastive_loss

@@ -10,7 +10,8 @@ from madg_speech.audio import load_audio
 from madg_speech.backbones import load_backbone
 from madg_speech.backbones.mel import LogMel, log_mel
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.data.masked import Masks, PredictionCollator
 from madg_speech.objectives.ctc import IGNORED
 from madg_speech.objectives.masked_prediction import (

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from madg_speech.backbones.mel import LogMel, PaddedLogMel
 from madg_speech.checkpoint import read_model_config
-from madg_speech.config import PretrainConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.files import load_config
+from madg_speech.config.speech import PretrainConfig
 from madg_speech.data.collate import TeacherCollator
 from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.model import AdaptedModel

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from madg_speech.checkpoint import ModelConfig
-from madg_speech.config import BackboneConfig, SourceConfig
-from madg_speech.config_files import load_config
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.files import load_config
+from madg_speech.config.source import SourceConfig
 from madg_speech.data.annotate import annotate, score
 from madg_speech.data.sentence import Sentence
 from madg_speech.data.turns import Turns

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from madg_speech.checkpoint import ModelConfig
 from madg_speech.cli import app
-from madg_speech.config import BackboneConfig, SourceConfig
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.source import SourceConfig
 from madg_speech.errors import DataError
 from madg_speech.sources import build_source
 from madg_speech.tasks.model import TaskModel

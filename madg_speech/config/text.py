@@ -6,14 +6,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from madg_speech.config import (
-    FREEZE,
-    TYPOLOGY_FROM,
-    BackboneConfig,
-    OptimisationConfig,
-    Section,
-    SourceConfig,
-)
+from madg_speech.config.backbone import BackboneConfig
+from madg_speech.config.section import Section
+from madg_speech.config.source import FREEZE, TYPOLOGY_FROM, SourceConfig
+from madg_speech.config.training import OptimisationConfig
 
 
 class TextDataConfig(Section):

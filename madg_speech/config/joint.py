@@ -6,15 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from madg_speech.config import (
-    FREEZE,
-    TYPOLOGY_FROM,
-    DescentConfig,
-    PretrainConfig,
-    Section,
-    SourceConfig,
-)
-from madg_speech.text_config import MlmConfig
+from madg_speech.config.section import Section
+from madg_speech.config.source import FREEZE, TYPOLOGY_FROM, SourceConfig
+from madg_speech.config.speech import PretrainConfig
+from madg_speech.config.text import MlmConfig
+from madg_speech.config.training import DescentConfig
 
 GENERATORS = ("madg", "madg-ls", "two-stage")
 UNUSED = "Not used: the run as a whole has one."

@@ -17,7 +17,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def find_config(path: Path) -> Path:
     """``path`` if it exists, else the same ``recipes/...`` path inside the installed package."""
-    packaged = Path(__file__).parent / path
+    packaged = Path(__file__).parent.parent / path
     if path.exists() or path.is_absolute() or not packaged.exists():
         return path
     return packaged

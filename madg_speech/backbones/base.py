@@ -113,6 +113,25 @@ class Backbone(Encoder):
     max_seconds: float
     front_end: FrontEnd
 
+    def embed_masked(
+        self, inputs: Tensor, lengths: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`embed` with frames replaced before their positions are known (encoders of waveforms).
+
+        Args:
+            inputs: waveforms [B, samples].
+            lengths: [B] samples.
+            mask: [B, T] bool, true in frames to replace.
+
+        Returns:
+            hidden [B, T, H], the convolutions' output [B, T, C] before masking, and lengths [B] in frames.
+        """
+        raise NotImplementedError
+
+    def positions(self, frames: int) -> Tensor:
+        """[T, H]: by what the layers know a frame's place when it says nothing (encoders of spectra)."""
+        raise NotImplementedError
+
     def features(self, waveforms: Sequence[Waveform]) -> tuple[Tensor, Tensor]:
         """The front end's inputs and lengths [B] of 16 kHz waveforms, on the backbone's device."""
         return self.front_end(waveforms, device=next(self.parameters()).device)

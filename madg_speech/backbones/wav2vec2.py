@@ -178,17 +178,16 @@ class Wav2Vec2Backbone(Backbone):
             mask: [B, T] bool, true in frames to replace.
 
         Returns:
-            hidden [B, T, H], the convolutions' normalised output [B, T, C] before masking, and
-            lengths [B] in encoder frames.
+            hidden [B, T, H], the convolutions' output [B, T, C] before masking (normalised in wav2vec2),
+            and lengths [B] in encoder frames.
 
         Raises:
-            BackboneError: a model without mask vector, or no wav2vec2 (HuBERT, WavLM).
+            BackboneError: a model without mask vector.
         """
-        vector = getattr(self.model, "masked_spec_embed", None)
-        if vector is None or self.model.config.model_type != "wav2vec2":
+        if getattr(self.model, "masked_spec_embed", None) is None:
             raise BackboneError(
-                f"{self.name} cannot be masked as wav2vec 2.0 is: objective contrastive needs a "
-                "pretrained wav2vec2, XLS-R or MMS with its mask vector (masked_spec_embed)"
+                f"{self.name} has no mask vector (masked_spec_embed): objectives without text need a model "
+                "as it was pretrained"
             )
         return self._embed_batch(inputs, lengths, mask)
 

@@ -59,8 +59,13 @@ class WhisperBackbone(Backbone):
         gelu = nn.functional.gelu
         hidden = gelu(self.encoder.conv1(inputs))
         hidden = gelu(self.encoder.conv2(hidden)).permute(0, 2, 1)
-        positions = torch.arange(frames, device=hidden.device)
-        return hidden + self.encoder.embed_positions(positions), lengths // 2
+        return hidden + self.positions(frames), lengths // 2
+
+    def positions(self, frames: int) -> Tensor:
+        """Position embeddings [T, H]; what is added before the first layer stays in the residual stream."""
+        weight = self.encoder.embed_positions.weight
+        embedded: Tensor = self.encoder.embed_positions(torch.arange(frames, device=weight.device))
+        return embedded
 
     def run_layers(
         self, hidden: Tensor, lengths: Tensor | None, start: int = 0, stop: int | None = None

@@ -5,9 +5,11 @@ through a random projection; the nearest of a set of random codes, both scaled t
 class. Neither is ever trained, so nothing can collapse, and any encoder can be given the task.
 
 The paper replaces masked input frames by noise of deviation 0.1. So do we where the encoder hears
-log-mel; where its lower layers are cached, or it hears waveforms, the hidden states below the first
-adapter are replaced by a learned vector instead. Those layers have looked around: part of what is
-masked can be read off the neighbours, and the task is easier than the paper's.
+log-mel; an encoder of waveforms gets its own mask vector, as in its pretraining. Where the lower layers
+are cached, the hidden states below the first adapter are replaced instead, by a learned vector and
+the position of the frame: without it all masked frames of an utterance would be one and the same. Those
+layers have looked around: part of what is masked can be read off the neighbours, and the task is
+easier than the paper's.
 """
 
 from __future__ import annotations
@@ -131,15 +133,19 @@ class MaskedPrediction(AdaptedEncoder):
             languages: one a row.
             mask: [B, T] bool in encoder frames.
             features: log-mel with masked frames overwritten already, or waveforms as they are.
-            hidden: states of the cached prefix as they are.
+            hidden: states of the cached prefix as they are, of an encoder of log-mel.
             adapter: in place of the source's.
         """
-        overwritten = hidden is None and self.backbone.front_end.spectral
-        if hidden is None:
+        if hidden is not None:
+            blank = self.mask_vector + self.backbone.positions(hidden.shape[1])
+            hidden = torch.where(mask[..., None], blank.to(hidden.dtype), hidden)
+        elif self.backbone.front_end.spectral:
             assert features is not None
             hidden, lengths = self.prefix(features, lengths)
-        if not overwritten:
-            hidden = torch.where(mask[..., None], self.mask_vector.to(hidden.dtype), hidden)
+        else:
+            with torch.no_grad():
+                hidden, _, lengths = self.backbone.embed_masked(features, lengths, mask)
+                hidden = self.backbone.run_layers(hidden, lengths, stop=self.prefix_layers)
         states = self.adapted_layers(hidden, lengths, languages, adapter)
         logits: Tensor = self.head(states[mask])
         return {"logits": logits, "codes": logits.argmax(-1, keepdim=True)}

@@ -25,7 +25,13 @@ from madg_speech.training.run import (
     shortest_row,
     training_arguments,
 )
-from madg_speech.training.setup import build_collator, build_model, build_objective, build_spelling
+from madg_speech.training.setup import (
+    build_collator,
+    build_model,
+    build_objective,
+    build_spelling,
+    check_cached_masks,
+)
 from madg_speech.training.shrinkage import fit_shrinkage
 from madg_speech.training.trainer import SpeechTrainer
 
@@ -56,12 +62,9 @@ def pretrain(
     model = build_model(config, backbone, spelling, train.languages, scored)
     objective = build_objective(config)
     describe_run(run, config, corpora)
+    if config.objective == "best-rq" and training.cache_prefix:
+        check_cached_masks(model)
     cache = fill_prefix_cache(model, list(corpora.values()), training)
-    if config.objective == "best-rq" and cache and model.prefix_layers == len(backbone.layers):
-        raise ConfigError(
-            "objective best-rq masks the cached states, and no layer above them could fill the gaps: "
-            "adapt a lower layer too (source.layers) or set training.cache_prefix: false"
-        )
     trainer = SpeechTrainer(
         model,
         training_arguments(

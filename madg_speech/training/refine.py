@@ -80,6 +80,8 @@ def refine(
     model.source = starting_source(model, language, config.tune, start)
     # Batches of 45 s and a score every 25 steps suit one minute as well as sixty.
     training = TrainingConfig(**config.schedule(eval_every=25))
+    if isinstance(model, MaskedPrediction) and not model.backbone.front_end.spectral:
+        training = training.model_copy(update={"cache_prefix": False})  # masked below its layers
     if isinstance(model, AdaptedModel):
         model.head.requires_grad_(False)
         model.mask_time = training.mask_time

@@ -17,7 +17,7 @@ from madg_speech.data.collate import Collator, TeacherCollator
 from madg_speech.data.corpus import Corpus, Spelling
 from madg_speech.data.masked import ContrastiveCollator, Masks, PredictionCollator
 from madg_speech.data.prefix_cache import PrefixCache
-from madg_speech.errors import CheckpointError
+from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.masked_prediction import MaskedPrediction, prediction_loss
 from madg_speech.objectives.scores import masked_scores
@@ -156,6 +156,21 @@ def build_collator(
         Augmenter(training.augment, training.seed) if training.augment.asked else None,
         fill_views(model, train, training),
     )
+
+
+def check_cached_masks(model: AdaptedEncoder) -> None:
+    """ConfigError where cached states cannot be masked for BEST-RQ."""
+    remedy = "training.cache_prefix: false"
+    if not model.backbone.front_end.spectral:
+        raise ConfigError(
+            f"objective best-rq masks {model.backbone.name} below its layers, where frames get their "
+            f"places, so nothing can be cached: set {remedy}"
+        )
+    if model.prefix_layers == len(model.backbone.layers):
+        raise ConfigError(
+            "objective best-rq masks the cached states, and no layer above them could fill the gaps: "
+            f"adapt a lower layer too (source.layers) or set {remedy}"
+        )
 
 
 def prediction_collator(

@@ -13,6 +13,7 @@ from madg_speech.checkpoint import ModelConfig
 from madg_speech.config.backbone import BackboneConfig
 from madg_speech.config.source import SourceConfig
 from madg_speech.data.masked import Masks, PredictionCollator
+from madg_speech.errors import ConfigError
 from madg_speech.objectives.ctc import IGNORED
 from madg_speech.objectives.masked_prediction import (
     MaskedPrediction,
@@ -21,6 +22,7 @@ from madg_speech.objectives.masked_prediction import (
 )
 from madg_speech.objectives.scores import code_perplexity
 from madg_speech.sources import build_source
+from madg_speech.training.setup import check_cached_masks
 from tests.objectives.test_contrastive import rows
 from tests.speech import speak
 from tests.tiny import speech_folder
@@ -88,6 +90,26 @@ def test_masks_reach_the_input_and_never_padding(tiny_whisper: Path, tmp_path: P
     assert torch.equal(collator(long_short)["features"], batch["features"])
     drawn = [row | {"draw": 1} for row in long_short]
     assert not torch.equal(collator(drawn)["mask"], batch["mask"])
+
+
+@pytest.mark.parametrize("kind", ["whisper", "wav2vec2-base", "xls-r", "wavlm-base"])
+def test_masked_frames_know_their_places(tmp_path: Path, tiny_whisper: Path, kind: str) -> None:
+    folder = tiny_whisper if kind == "whisper" else speech_folder(tmp_path / "model", kind)
+    model = predictor(folder).eval()
+    features, lengths = model.backbone.features([speak("bakoda")])
+    given = {"features": features}
+    if kind == "whisper":
+        given["hidden"], lengths = model.prefix(features, lengths)
+    frames = model.backbone.front_end.frames(len(speak("bakoda")))
+    mask = torch.zeros(1, frames, dtype=torch.bool)
+    mask[0, [frames // 3, frames // 2, frames - 2]] = True
+    logits = model(lengths=lengths, languages=["swh"], mask=mask, **given)["logits"]
+    assert min((logits[i] - logits[j]).abs().max() for i, j in [(0, 1), (0, 2), (1, 2)]) > 1e-4
+
+
+def test_waveforms_are_masked_before_they_can_be_cached(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="below its layers"):
+        check_cached_masks(predictor(speech_folder(tmp_path / "model", "wav2vec2-base")))
 
 
 def test_loss_falls_and_only_source_and_head_learn(tiny_whisper: Path, tmp_path: Path) -> None:

@@ -76,6 +76,26 @@ def search_section(cells: Cells) -> Iterator[str]:
     yield ""
 
 
+def chosen_section(cells: Cells) -> Iterator[str]:
+    """What development languages chose, on the tested languages of all folds."""
+    lines = []
+    for arm in (arm for part in read_plan()["passes"]["text"] for arm in part["arms"]):
+        for rival in ("two-stage", "shuffled", "static-long"):
+            if not (places := cells.shared([arm, rival])):
+                continue
+            ours, theirs = (cells.rates(a, "test", "primary", places) for a in (arm, rival))
+            lines.append(
+                f"| `{arm}` | {NAMES[rival]} | {named(places)} | {macro(ours):.3f} | {macro(theirs):.3f} "
+                f"| {compared(difference(ours, theirs))} |"
+            )
+    if lines:
+        yield "### What was chosen, tested\n\nPrimary set; negative: the arm of the search is better.\n"
+        yield f"| arm | against | cells | CER | its | {COMPARED} |"
+        yield "|---|---|---|---|---|---|---|---|---|---|"
+        yield from lines
+        yield ""
+
+
 def _pooled(cells: Cells, arm: str, split: str, swap: str) -> Rates:
     """Words and sentences of fold a together: a dev set is too small to be told apart."""
     counts = cells.cells["a", 0, arm]["errors"][split][swap]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from cells import Cells, difference, interval_of, macro
 from curve import few_shot_section
 from gains import gain_section, script_section
-from other_arms import baseline_section, search_section
+from other_arms import baseline_section, chosen_section, search_section
 from plots import Bar, bars
 from wording import COMPARED, DOCS, NAMES, compared, named, plot, with_interval
 
@@ -42,6 +42,7 @@ def main() -> None:
         *baseline_section(cells),
         *_swaps(cells),
         *search_section(cells),
+        *chosen_section(cells),
         *few_shot_section(cells),
         *_languages(cells),
         *_rates_grid(cells),

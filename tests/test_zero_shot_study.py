@@ -98,6 +98,7 @@ def study(tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -
         "baselines": [{"arms": ["per-language", "language-id", "madg-ls"]}],
         "search": [{"folds": ["a"], "arms": ["two-stage-random-25"], "sets": ["dev", "seen"]}],
         "search-tested": [{"folds": ["a"], "arms": ["two-stage-random-25"]}],
+        "text": [{"arms": ["two-stage-random-25"]}],
     }
     plan["hears"] = {arm: {"random": 1} for arm in ("static-random-25", "two-stage-random-25")}
     plan["few_shot"] |= {"languages": {"a": "swh"}, "steps": {0.05: 1}}
@@ -193,6 +194,7 @@ def test_baselines_search_and_few_shot_have_their_place_on_the_page(study: Path)
     page = (study / "docs/zero-shot-study.md").read_text()
     for words in ("Unseen: weighted (TIPA).", "`two-stage-random-25`", "| lambda | 0.05 |"):
         assert words in page
+    assert "| `two-stage-random-25` | static, trained on as long | a0 |" in page
     assert (study / "docs/zero-shot-study/few-shot.svg").is_file()
 
 

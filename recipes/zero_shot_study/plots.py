@@ -12,7 +12,7 @@ from madg_speech.evaluation.report.frame import Frame, ticks
 BLUE, ORANGE = "#0b5cad", "#c2410c"
 # told apart by people of any colour vision (Okabe and Ito 2008)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#6b7280")
-_BOX = Frame(width=420.0, height=340.0, left=56.0, right=406.0, top=18.0, bottom=244.0)
+_BOX = Frame(width=420.0, height=352.0, left=56.0, right=406.0, top=18.0, bottom=244.0)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from madg_speech.splits import clade_of
 from madg_speech.typology import observed_share
 
 PAGE = DOCS / "zero-shot-study.md"
+ONE_SEED = "none"  # the plan has it once a fold
 CONTRASTS = (("two-stage", "shuffled"), ("two-stage", "static-long"), ("two-stage", "none"))
 
 
@@ -54,14 +55,17 @@ def main() -> None:
 
 def _overview(cells: Cells) -> Iterator[str]:
     arms = [arm for arm in NAMES if cells.shared([arm])]
-    places = cells.shared(arms)
-    if not places:
+    together = cells.shared([arm for arm in arms if arm != ONE_SEED])
+    if not together:
         return
-    yield f"## Arms\n\nFolds and seeds in which all arms are finished: {named(places)}. Macro CER.\n"
-    yield "| arm | trainable | primary, unseen clades | single words, unseen | trained languages | dev |"
-    yield "|---|---|---|---|---|---|"
+    yield "## Arms\n\nMacro CER over the folds and seeds (a0: fold a, seed 0) that all arms but"
+    yield "the first have.\n"
+    titles = ("primary, unseen clades", "single words, unseen", "trained languages", "dev")
+    yield f"| arm | trainable | cells | {' | '.join(titles)} |"
+    yield "|---|---|---|---|---|---|---|"
     drawn = []
     for arm in arms:
+        places = cells.shared([arm]) if arm == ONE_SEED else together
         trainable = cells.cells[*places[0], arm]["trainable"]
         found = [
             cells.rates(arm, split, subset, places)
@@ -73,7 +77,7 @@ def _overview(cells: Cells) -> Iterator[str]:
             )
         ]
         row = " | ".join(map(with_interval, found))
-        yield f"| {NAMES[arm]} | {trainable / 1e6:.2f} M | {row} |"
+        yield f"| {NAMES[arm]} | {trainable / 1e6:.2f} M | {named(places)} | {row} |"
         if found[0] and found[2]:
             both = (found[2], found[0])
             values, intervals = [macro(r) for r in both], [interval_of(r) for r in both]
@@ -136,13 +140,18 @@ def _swaps(cells: Cells) -> Iterator[str]:
 
 def _languages(cells: Cells) -> Iterator[str]:
     arms = [arm for arm in NAMES if cells.shared([arm])]
-    places = cells.shared(arms)
-    if not places:
+    together = cells.shared([arm for arm in arms if arm != ONE_SEED])
+    if not together:
         return
     yield "## Languages of the primary set\n"
     yield "| language | clade | nearest trained (distance) | observed | " + " | ".join(arms) + " |"
     yield "|---|---|---|---|" + "---|" * len(arms)
-    per_arm = {arm: cells.rates(arm, "test", "primary", places) for arm in arms}
+    per_arm = {
+        arm: cells.rates(
+            arm, "test", "primary", cells.shared([arm]) if arm == ONE_SEED else together
+        )
+        for arm in arms
+    }
     for language in sorted(per_arm[arms[0]], key=lambda name: (clade_of(name), name)):
         near, distance = cells.distance(language)
         values = " | ".join(f"{per_arm[arm][language].value:.3f}" for arm in arms)

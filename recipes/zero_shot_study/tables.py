@@ -102,6 +102,12 @@ def _contrasts(cells: Cells) -> Iterator[str]:
         if places:
             one, other = (cells.rates(arm, "test", "primary", places) for arm in (a, b))
             yield f"| {NAMES[b]} | {named(places)} | {compared(difference(one, other))} |"
+    if places := cells.shared(["two-stage"], swap="mean"):
+        own, mean = (
+            cells.rates("two-stage", "test", "primary", places, swap) for swap in ("own", "mean")
+        )
+        name = "the same cells, mean vector's adapter for all"
+        yield f"| {name} | {named(places)} | {compared(difference(own, mean))} |"
     yield ""
 
 

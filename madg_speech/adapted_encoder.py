@@ -70,6 +70,14 @@ class AdaptedEncoder(nn.Module):
             hidden, frames = self.backbone.embed(inputs, lengths)
             return self.backbone.run_layers(hidden, frames, stop=stop), frames
 
+    @torch.no_grad()
+    def masked_prefix(
+        self, inputs: Tensor, lengths: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """:meth:`prefix` of an encoder of waveforms with frames replaced; ``Backbone.embed_masked``."""
+        hidden, observed, frames = self.backbone.embed_masked(inputs, lengths, mask)
+        return self.backbone.run_layers(hidden, frames, stop=self.prefix_layers), observed, frames
+
     def adapted_layers(
         self,
         hidden: Tensor,

@@ -31,9 +31,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield draft
         probe = holder / ".mode"
         probe.touch()
+        mode = probe.stat().st_mode
         for file in (draft, *draft.rglob("*")):
             if file.is_file() and not file.is_symlink():
-                file.chmod(probe.stat().st_mode)
+                file.chmod(mode)
         if target.is_dir() and draft.is_dir():
             shutil.rmtree(target)
         draft.replace(target)

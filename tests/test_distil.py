@@ -1,8 +1,5 @@
-import itertools
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,6 +15,7 @@ from madg_speech.training.distil_trainer import DistilTrainer
 from madg_speech.training.pretrain import pretrain
 from tests.conftest import LANGUAGES, build_model
 from tests.speech import WORDS, write_corpus
+from tests.test_resume import Killed, in_the_middle_of
 
 TAUGHT = tuple(WORDS)
 
@@ -132,23 +130,11 @@ def test_a_killed_lesson_is_resumed(
         return DistilConfig.model_validate(settings(teacher, tmp_path / name, **over))
 
     whole = AdaptedModel.from_pretrained(distil(lesson("whole"), tmp_path, "cpu").folder)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(DistilTrainer, "training_step", interrupted_after(3))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        in_the_middle_of(DistilTrainer, "training_step", 4)(patch)
         distil(lesson("killed"), tmp_path, "cpu")
     assert not (tmp_path / "killed" / "checkpoint").exists()
     done = distil(lesson("killed"), tmp_path, "cpu", resume=True)
     resumed = AdaptedModel.from_pretrained(done.folder)
     for name, value in whole.trainable_state().items():
         torch.testing.assert_close(resumed.trainable_state()[name], value, rtol=0, atol=1e-6)
-
-
-def interrupted_after(steps: int) -> Callable[..., torch.Tensor]:
-    step, taken = DistilTrainer.training_step, itertools.count()
-
-    def training_step(self: DistilTrainer, *inputs: Any) -> torch.Tensor:
-        if next(taken) == steps:
-            raise KeyboardInterrupt
-        loss: torch.Tensor = step(self, *inputs)
-        return loss
-
-    return training_step

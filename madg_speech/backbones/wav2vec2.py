@@ -170,16 +170,9 @@ class Wav2Vec2Backbone(Backbone):
     def embed_masked(
         self, inputs: Tensor, lengths: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """:meth:`embed` with frames replaced by the model's own mask vector, as it was pretrained.
+        """As :meth:`Backbone.embed_masked`, by the model's own mask vector, as it was pretrained.
 
-        Args:
-            inputs: waveforms [B, samples].
-            lengths: [B] samples.
-            mask: [B, T] bool, true in frames to replace.
-
-        Returns:
-            hidden [B, T, H], the convolutions' output [B, T, C] before masking (normalised in wav2vec2),
-            and lengths [B] in encoder frames.
+        The convolutions' output is normalised in wav2vec2, and as it comes in HuBERT.
 
         Raises:
             BackboneError: a model without mask vector.

@@ -121,10 +121,7 @@ class Contrastive(AdaptedEncoder):
             weighted diversity loss times M; ``codes`` [M, G], the codes of the targets.
         """
         shape = self.shape
-        assert isinstance(self.backbone, Wav2Vec2Backbone)
-        hidden, observed, frames = self.backbone.embed_masked(features, lengths, mask)
-        with torch.no_grad():
-            hidden = self.backbone.run_layers(hidden, frames, stop=self.prefix_layers)
+        hidden, observed, frames = self.masked_prefix(features, lengths, mask)
         states = self.adapted_layers(hidden, frames, languages, adapter)
         predicted = self.project_hid(states[mask])
         vectors, perplexity = self.quantizer(observed, mask)

@@ -143,9 +143,8 @@ class MaskedPrediction(AdaptedEncoder):
             assert features is not None
             hidden, lengths = self.prefix(features, lengths)
         else:
-            with torch.no_grad():
-                hidden, _, lengths = self.backbone.embed_masked(features, lengths, mask)
-                hidden = self.backbone.run_layers(hidden, lengths, stop=self.prefix_layers)
+            assert features is not None
+            hidden, _, lengths = self.masked_prefix(features, lengths, mask)
         states = self.adapted_layers(hidden, lengths, languages, adapter)
         logits: Tensor = self.head(states[mask])
         return {"logits": logits, "codes": logits.argmax(-1, keepdim=True)}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor
 
 from madg_speech.objectives.ctc import IGNORED
@@ -79,7 +80,7 @@ def mlm_scores(
     for start in range(0, len(order), rows_per_batch):
         batch = collator([table[i] for i in order[start : start + rows_per_batch]])
         labels = batch.pop("labels")
-        batch = {k: v.to(model.device) if torch.is_tensor(v) else v for k, v in batch.items()}
+        batch = send_to_device(batch, model.device)
         logits, answers = model(**batch)["logits"].float().cpu(), labels[labels != IGNORED]
         losses = torch.nn.functional.cross_entropy(logits, answers, reduction="none")
         counts = (labels != IGNORED).sum(1).tolist()

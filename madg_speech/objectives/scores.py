@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor
 
 from madg_speech.adapted_encoder import AdaptedEncoder
@@ -37,7 +38,7 @@ def masked_scores(
     for start in range(0, len(order), rows_per_batch):
         batch = collator([table[i] for i in order[start : start + rows_per_batch]])
         labels = batch.pop("labels")
-        batch = {k: v.to(model.device) if torch.is_tensor(v) else v for k, v in batch.items()}
+        batch = send_to_device(batch, model.device)
         output = model(**batch)
         logits, targets = output["logits"].float().cpu(), labels[labels != IGNORED]
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")

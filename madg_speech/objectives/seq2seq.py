@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from madg_speech.adapted_encoder import AdaptedEncoder, load_encoder
@@ -216,7 +217,7 @@ def seq2seq_scores(
     for start in range(0, len(order), rows_per_batch):
         batch = collator([table[i] for i in order[start : start + rows_per_batch]])
         labels = batch.pop("labels")
-        batch = {k: v.to(model.device) if torch.is_tensor(v) else v for k, v in batch.items()}
+        batch = send_to_device(batch, model.device)
         logits = model(**batch)["logits"].float().cpu()
         losses = nn.functional.cross_entropy(
             logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"

@@ -84,8 +84,7 @@ def training_card(
         for name in sorted(next(iter(dev_scores.values()))):
             cells = " | ".join(f"{values[name]:.3f}" for values in dev_scores.values())
             lines.append(f"| {name} | {cells} |")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n" + (USE if _trained_for(config) == "ctc" else "")
+    return "\n".join(lines) + "\n" + (USE if _trained_for(config) == "ctc" else "")
 
 
 def _trained_for(config: PretrainConfig) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import send_to_device
 from pydantic import Field, model_validator
 from transformers import set_seed
 
@@ -130,13 +131,10 @@ def _missing_share(lesson: Lesson, listening: Listening | None, training: Traini
         )
     with torch.no_grad():
         shares = [
-            float(lesson(**_moved(batch, lesson.student.device))["loss"]) for batch in batches
+            float(lesson(**send_to_device(batch, lesson.student.device))["loss"])
+            for batch in batches
         ]
     return sum(shares) / len(shares)
-
-
-def _moved(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
 
 
 def _student(config: DistilConfig) -> tuple[AdaptedModel, WeightSource]:

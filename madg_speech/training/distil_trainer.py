@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,9 +53,12 @@ class Lesson(nn.Module):
         return {"loss": self._of_outputs(languages, hidden, lengths)}
 
     def _of_weights(self, languages: list[str]) -> Tensor:
-        # How much an error counts is told by the languages of the lesson, whichever are asked here.
-        scales = weight_scales(self.teacher(self.student.spec.languages))
-        return weight_loss(self.student.source(languages), self.teacher(languages), scales)
+        return weight_loss(self.student.source(languages), self.teacher(languages), self._scales)
+
+    @cached_property
+    def _scales(self) -> dict[str, Tensor]:
+        """How much an error counts, told by the languages of the lesson, whichever are asked."""
+        return weight_scales(self.teacher(self.student.spec.languages))
 
     def _of_outputs(self, languages: list[str], hidden: Tensor, lengths: Tensor) -> Tensor:
         unique = sorted(set(languages))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 
 from madg_speech.decoding.greedy import greedy_decode
 from madg_speech.metrics.error_rate import cer, per
@@ -73,7 +74,7 @@ def dev_error_rates(
     for start in range(0, len(order), rows_per_batch):
         batch = collator([table[i] for i in order[start : start + rows_per_batch]])
         labels = batch.pop("labels")
-        batch = {k: v.to(model.device) if torch.is_tensor(v) else v for k, v in batch.items()}
+        batch = send_to_device(batch, model.device)
         output = model(**batch)
         decoded = greedy_decode(output["logits"], output["lengths"], model.vocabulary)
         for language, ids, text in zip(batch["languages"], labels, decoded, strict=True):

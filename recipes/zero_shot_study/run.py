@@ -102,9 +102,10 @@ def run_cell(
     last = last_complete_checkpoint(run)
     state = json.loads((last / "trainer_state.json").read_text()) if last else {}
     dev = [entry["eval_cer"] for entry in state.get("log_history", ()) if "eval_cer" in entry]
+    places = {"data", "output", "init_from", "init_typology_from"}  # of this machine
     description = {
         "cell": cell,
-        "config": json.loads(config.model_dump_json(exclude={"data", "output", "init_from"})),
+        "config": json.loads(config.model_dump_json(exclude=places)),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "dev_cer_during_training": dev,
         "seconds": round(time.monotonic() - began),

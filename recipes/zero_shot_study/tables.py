@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cells import Cells, difference, interval_of, macro
+from cells import Cells, Place, difference, interval_of, macro
 from curve import few_shot_section
 from gains import gain_section, script_section
 from other_arms import baseline_section, chosen_section, search_section
@@ -53,10 +53,18 @@ def main() -> None:
     print(PAGE)
 
 
-def _overview(cells: Cells) -> Iterator[str]:
+def _places(cells: Cells) -> dict[str, list[Place]]:
+    """Arm -> the folds and seeds that all arms of several seeds have; its own for the other one."""
     arms = [arm for arm in NAMES if cells.shared([arm])]
     together = cells.shared([arm for arm in arms if arm != ONE_SEED])
     if not together:
+        return {}
+    return {arm: cells.shared([arm]) if arm == ONE_SEED else together for arm in arms}
+
+
+def _overview(cells: Cells) -> Iterator[str]:
+    places_of = _places(cells)
+    if not places_of:
         return
     yield "## Arms\n\nMacro CER over the folds and seeds (a0: fold a, seed 0) that all arms but"
     yield "the first have.\n"
@@ -64,8 +72,7 @@ def _overview(cells: Cells) -> Iterator[str]:
     yield f"| arm | trainable | cells | {' | '.join(titles)} |"
     yield "|---|---|---|---|---|---|---|"
     drawn = []
-    for arm in arms:
-        places = cells.shared([arm]) if arm == ONE_SEED else together
+    for arm, places in places_of.items():
         trainable = cells.cells[*places[0], arm]["trainable"]
         found = [
             cells.rates(arm, split, subset, places)
@@ -145,18 +152,15 @@ def _swaps(cells: Cells) -> Iterator[str]:
 
 
 def _languages(cells: Cells) -> Iterator[str]:
-    arms = [arm for arm in NAMES if cells.shared([arm])]
-    together = cells.shared([arm for arm in arms if arm != ONE_SEED])
-    if not together:
+    places_of = _places(cells)
+    if not places_of:
         return
+    arms = list(places_of)
     yield "## Languages of the primary set\n"
     yield "| language | clade | nearest trained (distance) | observed | " + " | ".join(arms) + " |"
     yield "|---|---|---|---|" + "---|" * len(arms)
     per_arm = {
-        arm: cells.rates(
-            arm, "test", "primary", cells.shared([arm]) if arm == ONE_SEED else together
-        )
-        for arm in arms
+        arm: cells.rates(arm, "test", "primary", places) for arm, places in places_of.items()
     }
     for language in sorted(per_arm[arms[0]], key=lambda name: (clade_of(name), name)):
         near, distance = cells.distance(language)

@@ -283,7 +283,7 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
         return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
     whole = run("whole")
-    from madg_speech.training.trainer import SpeechTrainer
+    from madg_speech.training.speech_trainer import SpeechTrainer
 
     class Killed(Exception):
         pass

@@ -20,8 +20,8 @@ from madg_speech.text_model import MaskedTokenHead, TextModel
 from madg_speech.training.monolingual import load_sentences
 from madg_speech.training.refine_text import TextRefineConfig, refine_text
 from madg_speech.training.refinement import Refined
+from madg_speech.training.speech_trainer import SpeechTrainer
 from madg_speech.training.tasks import TaskRunConfig, train_task
-from madg_speech.training.trainer import SpeechTrainer
 from tests.conftest import build_model
 from tests.test_resume import Killed, in_the_middle_of
 from tests.tiny import text_folder

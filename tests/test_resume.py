@@ -20,7 +20,8 @@ from madg_speech.errors import ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.training.pretrain import pretrain
 from madg_speech.training.run import open_run
-from madg_speech.training.trainer import MARKER, SpeechTrainer
+from madg_speech.training.speech_trainer import SpeechTrainer
+from madg_speech.training.trainer import MARKER
 from tests.speech import write_corpus
 
 STEPS = 40

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import TrainingArguments
 
 from madg_speech.adapters import ActiveAdapters
 from madg_speech.data.batches import BatchPlan
 from madg_speech.data.collate import Collator
 from madg_speech.data.corpus import Corpus
+from madg_speech.data.draws import DrawnRows, Draws
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.distil import hidden_loss, weight_loss, weight_scales
 from madg_speech.sources.base import WeightSource
-from madg_speech.training.progress import ProgressLines
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.trainer import AdapterTrainer
 
 
 class Lesson(nn.Module):
@@ -88,7 +88,7 @@ class Listening:
     collator: Collator
 
 
-class DistilTrainer(SpeechTrainer):
+class DistilTrainer(AdapterTrainer):
     """Trains the student of a :class:`Lesson`; saves and resumes as speech runs do.
 
     Args:
@@ -98,36 +98,21 @@ class DistilTrainer(SpeechTrainer):
     """
 
     def __init__(self, lesson: Lesson, args: TrainingArguments, listening: Listening | None):
-        # Not SpeechTrainer's own: that one has an objective with dev scores.
-        Trainer.__init__(
-            self,
+        super().__init__(
             lesson,
             args,
             data_collator=listening.collator if listening else all_languages,
             train_dataset=listening.corpus.table if listening else [lesson.student.spec.languages],
-            callbacks=[ProgressLines()],
         )
-        self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = False  # a share is a mean over its batch
         self.listening = listening
-        if listening:
-            self.plan = listening.plan
-        self.generator_weight_decay = None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; of weights every step is all languages."""
         if self.listening:
-            return super().get_train_dataloader()
-        loader: DataLoader[Any] = Trainer.get_train_dataloader(self)
+            return self.loader(DrawnRows(self.train_dataset), Draws(self.listening.plan))
+        loader: DataLoader[Any] = super().get_train_dataloader()
         return loader
-
-    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> Any:
-        """One batch."""
-        return Trainer.training_step(self, model, inputs, *rest)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer logs: what is taken in is not counted."""
-        Trainer.log(self, logs, start_time)
 
 
 def all_languages(rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from madg_speech.data.corpus import Corpus
 from madg_speech.data.media import MediaCollator, MediaDraws, MediaRows
 from madg_speech.joint_model import SHARED, JointModel
 from madg_speech.training.objective import DevScores, Objective, macro_means
-from madg_speech.training.trainer import GENERATOR, SpeechTrainer
+from madg_speech.training.speech_trainer import GENERATOR, SpeechTrainer
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,10 @@ class JointTrainer(SpeechTrainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of both plans; Accelerate gives each rank every n-th."""
-        loader: DataLoader[Any] = DataLoader(
+        return self.loader(
             MediaRows({medium: part.train.table for medium, part in self.parts.items()}),
-            batch_sampler=MediaDraws({m: part.plan for m, part in self.parts.items()}, self.media),
-            collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
+            MediaDraws({medium: part.plan for medium, part in self.parts.items()}, self.media),
         )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW; each medium's tensors at its own rates, V at those of the run, once."""

@@ -31,7 +31,7 @@ from madg_speech.training.progress import say
 from madg_speech.training.run import describe_run, open_run, training_arguments
 from madg_speech.training.setup import start_from
 from madg_speech.training.shared_typology import take_typology
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.speech_trainer import SpeechTrainer
 from madg_speech.typologies import settle_permutation
 
 

@@ -33,7 +33,7 @@ from madg_speech.training.setup import (
     check_cached_masks,
 )
 from madg_speech.training.shrinkage import fit_shrinkage
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.speech_trainer import SpeechTrainer
 
 
 def pretrain(

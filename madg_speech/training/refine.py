@@ -33,8 +33,8 @@ from madg_speech.training.run import (
     training_arguments,
 )
 from madg_speech.training.setup import BEST_RQ, prediction_collator
+from madg_speech.training.speech_trainer import SpeechTrainer
 from madg_speech.training.starts import choose_start, starting_source
-from madg_speech.training.trainer import SpeechTrainer
 
 
 class RefineConfig(RefinementConfig):

@@ -21,8 +21,8 @@ from madg_speech.training.mlm import MLM, batch_plan
 from madg_speech.training.monolingual import load_sentences
 from madg_speech.training.refinement import Refined, RefinementConfig, read_refined, tune
 from madg_speech.training.run import describe_run, open_run, training_arguments
+from madg_speech.training.speech_trainer import SpeechTrainer
 from madg_speech.training.starts import choose_start, starting_source
-from madg_speech.training.trainer import SpeechTrainer
 
 
 class TextRefineConfig(RefinementConfig):

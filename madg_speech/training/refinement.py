@@ -16,7 +16,7 @@ from madg_speech.conditioning import ADAPTER
 from madg_speech.conditioning import ADAPTER_FACTS as FACTS
 from madg_speech.config.section import Section
 from madg_speech.training.progress import say
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.speech_trainer import SpeechTrainer
 
 Tune = Literal["adapter", "lambda"]
 Start = Literal["generated", "static", "random"]

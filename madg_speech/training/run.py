@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ from madg_speech.data.corpus import Corpus
 from madg_speech.data.prefix_cache import PrefixCache
 from madg_speech.errors import ConfigError
 from madg_speech.text.vocabulary import ctc_frames_needed
-from madg_speech.training.trainer import MARKER, data_workers, last_complete_checkpoint
+from madg_speech.training.trainer import MARKER, last_complete_checkpoint
 
 PACKAGES = ("madg-speech", "torch", "transformers", "accelerate", "datasets", "lang2vec", "uroman")
 DESCRIPTION, LEFT_OUT = "run.json", "left_out.jsonl"
@@ -213,7 +214,7 @@ def training_arguments(
     metric: str = "cer",
     gradient_accumulation: int = 1,
 ) -> TrainingArguments:
-    """What the Trainer is told. Checkpoints are pruned and the best one loaded by SpeechTrainer."""
+    """What the Trainer is told. Checkpoints are pruned and the best one loaded by AdapterTrainer."""
     scored: dict[str, Any] = {"eval_strategy": "no"}
     if dev:
         scored = {
@@ -241,7 +242,12 @@ def training_arguments(
         disable_tqdm=True,
         remove_unused_columns=False,
         label_names=["labels"],
-        dataloader_num_workers=data_workers(cached),
+        dataloader_num_workers=_loader_processes(cached),
         accelerator_config={"even_batches": False, "dispatch_batches": False},
         **scored,
     )
+
+
+def _loader_processes(cached: bool) -> int:
+    """None where a memory map is read, some where audio is decoded."""
+    return 0 if cached else min(4, max(0, (os.cpu_count() or 1) - 2))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import TrainingArguments
 
 from madg_speech.data.annotate import METRICS, annotate, score
 from madg_speech.data.sentence import Sentence
@@ -16,8 +16,7 @@ from madg_speech.metrics.tally import add_up
 from madg_speech.tasks.conditions import Condition
 from madg_speech.tasks.model import TaskModel
 from madg_speech.tasks.tagging import pad_labels
-from madg_speech.training.progress import ProgressLines
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.trainer import AdapterTrainer
 
 Row = tuple[Sentence, str]  # and its language
 
@@ -40,7 +39,7 @@ class TaskCollator:
         }
 
 
-class TaskTrainer(SpeechTrainer):
+class TaskTrainer(AdapterTrainer):
     """Trains task adapter and head of a :class:`TaskModel`; saves and resumes as speech runs do.
 
     Args:
@@ -61,43 +60,24 @@ class TaskTrainer(SpeechTrainer):
         dev: Mapping[str, Sequence[Sentence]],
         condition: Condition,
     ):
-        # Not SpeechTrainer's own: that one reads audio corpora.
-        Trainer.__init__(
-            self,
+        super().__init__(
             model,
             args,
             data_collator=TaskCollator(model, condition),
             train_dataset=train,
             eval_dataset=dev or None,
-            callbacks=[ProgressLines()],
         )
-        self.remove_callback(PrinterCallback)
         self.turns = plan
         self.condition = condition
-        self.generator_weight_decay = None  # no generator learns here
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the plan; Accelerate gives each rank every n-th."""
-        loader: DataLoader[Any] = DataLoader(
-            self.train_dataset, batch_sampler=self.turns, collate_fn=self.data_collator
-        )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
+        return self.loader(self.train_dataset, self.turns)
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any) -> Any:
-        """One batch."""
-        return Trainer.training_step(self, model, inputs, *rest)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer logs: there are no hours of audio to count."""
-        Trainer.log(self, logs, start_time)
-
-    def _score(self, prefix: str) -> dict[str, float]:
-        model: TaskModel = self.accelerator.unwrap_model(self.model)
-        model.eval()
+    def dev_metrics(self, model: TaskModel) -> dict[str, float]:
+        """``error``: what the deciding metric lacks of 1, mean over the source languages."""
         scores = dev_scores(model, self.eval_dataset, self.condition)
-        model.train()
-        return {f"{prefix}_error": 1 - sum(scores.values()) / len(scores)}
+        return {"error": 1 - sum(scores.values()) / len(scores)}
 
 
 def dev_scores(

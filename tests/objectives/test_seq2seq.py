@@ -19,7 +19,7 @@ from madg_speech.errors import CheckpointError, ConfigError
 from madg_speech.model import AdaptedModel
 from madg_speech.objectives.seq2seq import Seq2Seq, seq2seq_loss, seq2seq_scores
 from madg_speech.training.pretrain import pretrain
-from madg_speech.training.trainer import SpeechTrainer
+from madg_speech.training.speech_trainer import SpeechTrainer
 from tests.conftest import build_model
 from tests.seq2seq import WAVES, adapted_whisper, batch
 from tests.speech import write_corpus

@@ -3,13 +3,9 @@
 # Usage: MADG_DATA=fold recipes/phones/run.sh [WORK] (work/phones); the fold has train.jsonl, dev.jsonl and test.jsonl.
 # Each stage is a cell of its own; one that was killed goes on where it stopped.
 set -euo pipefail
-: "${MADG_DATA:?folder with train.jsonl, dev.jsonl and test.jsonl}"
-recipe=$(realpath "$(dirname "$0")") work=${1:-work/phones}
-MADG_DATA=$(realpath "$MADG_DATA")
-export MADG_DATA
-mkdir -p "$work"
-cd "$work"
+recipe=$(realpath "$(dirname "$0")")
 source "$recipe/../stage.sh"
+enter_work "${1:-work/phones}"
 for name in static two_stage static_long; do
   stage "${name//_/-}" "$recipe/$name.yaml"
 done

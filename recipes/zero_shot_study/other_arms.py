@@ -79,7 +79,7 @@ def search_section(cells: Cells) -> Iterator[str]:
 def chosen_section(cells: Cells) -> Iterator[str]:
     """What development languages chose, on the tested languages of all folds."""
     lines = []
-    for arm in [arm for part in read_plan()["passes"]["text"] for arm in part["arms"]]:
+    for arm in [arm for part in read_plan()["passes"]["chosen"] for arm in part["arms"]]:
         for rival in ("two-stage", "shuffled", "static-long"):
             if not (places := cells.shared([arm, rival])):
                 continue

@@ -3,6 +3,7 @@ import math
 import re
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +99,33 @@ def test_two_stages_begin_where_the_static_one_ended(
     torch.testing.assert_close(after["head.weight"], before["head.weight"])
     with pytest.raises(CheckpointError, match="two-stage source, this run a static one"):
         run(settings(tiny_whisper, manifest, tmp_path / "three", init_from=str(second)))
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ({"kind": "static", "bottleneck": 8}, "source."),
+        ({"kind": "two-stage", "bottleneck": 8, "embedding_size": 4}, "source.static."),
+    ],
+)
+def test_what_all_share_begins_at_the_mean_of_what_each_language_has(
+    source: dict[str, Any], part: str, tiny_whisper: Path, manifest: Path, tmp_path: Path
+) -> None:
+    each = {"kind": "per-language", "bottleneck": 8}
+    first = run(settings(tiny_whisper, manifest, tmp_path / "one", source=each))
+    config = settings(
+        tiny_whisper,
+        manifest,
+        tmp_path / "two",
+        source=source,
+        init_from=str(first),
+        training={"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0},
+    )
+    rows, shared = read_weights(first), read_weights(run(config))
+    assert not torch.equal(rows["source.up"][0], rows["source.up"][1])
+    for name in ("down", "up"):
+        torch.testing.assert_close(shared[part + name], rows["source." + name].mean(0))
+    torch.testing.assert_close(shared["head.weight"], rows["head.weight"])
 
 
 def test_static_goes_on_from_another_static_run(

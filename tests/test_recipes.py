@@ -16,7 +16,11 @@ from madg_speech.config.text import MlmConfig
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 RECIPE = RECIPES / "default"
-CONFIGS = [path for name in ("default", "phones", "seq2seq", "ssl", "xlsr") for path in (RECIPES / name).glob("*.yaml")]
+CONFIGS = [
+    path
+    for name in ("default", "phones", "seq2seq", "ssl", "xlsr")
+    for path in (RECIPES / name).glob("*.yaml")
+]
 LAUNCHES = {"one_gpu": (1, 1), "eight_gpus": (1, 8), "sixty_four_gpus": (8, 64)}
 
 

@@ -48,8 +48,8 @@ class PretrainConfig(Section):
 
     init_from: str | None = Field(
         None,
-        description="Checkpoint whose adapters are the start (a static one for two-stage), and its "
-        "head where the objective is the same.",
+        description="Checkpoint whose adapters are the start (for two-stage: static or per-language), and "
+        "its head where the objective is the same.",
     )
     init_typology_from: str | None = Field(None, description=TYPOLOGY_FROM)
     freeze_typology: bool = Field(False, description=FREEZE)

@@ -97,28 +97,30 @@ def build_model(
 def start_from(model: AdaptedEncoder, folder: Path) -> None:
     """Take adapters from a checkpoint, and its head where the objective is the same.
 
-    A static source fills the static part of two-stage, or every row of per-language. Of a joint
-    checkpoint it is the part of the model's own medium.
+    A static source fills the static part of two-stage, or every row of per-language. The mean of the
+    rows of per-language fills a static source, or that part of two-stage: rows that began at one adapter
+    lie near enough to be averaged (Wortsman et al. 2022, arXiv 2203.05482). Of a joint checkpoint it is
+    the part of the model's own medium.
 
     Raises:
-        CheckpointError: its source is neither of the same kind nor static under one of these.
+        CheckpointError: its source is of no kind that this one can begin with.
     """
     folder = part_of(folder, "text" if model.spec.objective == "mlm" else "speech")
     before, own = read_model_config(folder), model.spec
     kind, own_kind = before.source.kind, own.source.kind
     state = read_weights(folder)
-    if before.objective != own.objective:
-        state = {name: value for name, value in state.items() if name.startswith("source.")}
+    adapters = {name: value for name, value in state.items() if name.startswith("source.")}
+    rest = {name: value for name, value in state.items() if name not in adapters}
+    if kind == "per-language" and own_kind in ("static", "two-stage"):
+        kind, adapters = "static", {name: value.mean(0) for name, value in adapters.items()}
     if (kind, own_kind) == ("static", "two-stage"):
-        state = {name.replace("source.", "source.static."): value for name, value in state.items()}
+        adapters = {name.replace("source.", "source.static."): v for name, v in adapters.items()}
     elif (kind, own_kind) == ("static", "per-language"):
         rows = len(own.languages)
-        state = {
-            name: value.expand(rows, *value.shape) if name.startswith("source.") else value
-            for name, value in state.items()
-        }
+        adapters = {name: value.expand(rows, *value.shape) for name, value in adapters.items()}
     elif kind != own_kind:
         raise CheckpointError(f"init_from: {folder} has a {kind} source, this run a {own_kind} one")
+    state = adapters | (rest if before.objective == own.objective else {})
     model.load_trainable_state(model.trainable_state() | state, str(folder))
 
 

@@ -47,13 +47,13 @@ def main() -> None:
     plan = read_plan()
     make_folds(plan, asked.data, asked.espeak, asked.work)
     for cell in plan["passes"][asked.name]:
-        sets = cell.get("sets", SETS)
+        sets, swaps = cell.get("sets", SETS), cell.get("swaps")
         for fold in cell.get("folds", plan["folds"]):
             for seed in cell.get("seeds", [0]):
                 if asked.fold in (None, fold) and asked.seed in (None, seed):
                     for arm in cell["arms"]:
                         if asked.arm in (None, arm):
-                            run_cell(fold, seed, arm, asked.work, asked.device, sets)
+                            run_cell(fold, seed, arm, asked.work, asked.device, sets, swaps)
 
 
 def make_folds(plan: dict[str, Any], data: Path, espeak: Path, work: Path) -> None:
@@ -80,8 +80,12 @@ def run_cell(
     work: Path,
     device: str | None,
     sets: Sequence[str] = SETS,
+    swaps: Sequence[str] | None = None,
 ) -> None:
-    """Train one cell, its start first, and score it on ``sets``; nothing if its result has them."""
+    """Train one cell, its start first, and score it on ``sets``; nothing if its result has them.
+
+    ``swaps`` are those of :func:`swaps_of` that are scored; all where none is named.
+    """
     cell = f"{fold}-{seed}-{arm}"
     result = HERE / "results" / f"{cell}.json"
     known = json.loads(result.read_text("utf-8")) if result.is_file() else {"errors": {}}
@@ -90,7 +94,7 @@ def run_cell(
         return
     config = cell_config(fold, seed, arm, work)
     if config.init_from and not Path(config.init_from).is_dir():
-        run_cell(fold, seed, read_plan()["starts"][arm], work, device, sets)
+        run_cell(fold, seed, read_plan()["starts"][arm], work, device, sets, swaps)
     began = time.monotonic()
     run = Path(config.output)
     if not (run / "checkpoint").is_dir():
@@ -98,7 +102,7 @@ def run_cell(
         pretrain(config, work / fold, device, resume=run.is_dir())
     model = AdaptedModel.from_pretrained(run / "checkpoint")
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    errors = {name: count_set(model, config, work / fold, name) for name in missing}
+    errors = {name: count_set(model, config, work / fold, name, swaps) for name in missing}
     last = last_complete_checkpoint(run)
     state = json.loads((last / "trainer_state.json").read_text()) if last else {}
     dev = [entry["eval_cer"] for entry in state.get("log_history", ()) if "eval_cer" in entry]
@@ -140,10 +144,16 @@ def cell_config(fold: str, seed: int, arm: str, work: Path) -> PretrainConfig:
 
 @torch.inference_mode()
 def count_set(
-    model: AdaptedModel, config: PretrainConfig, folder: Path, name: str
+    model: AdaptedModel,
+    config: PretrainConfig,
+    folder: Path,
+    name: str,
+    asked: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Counts]]:
     """Swap -> language -> counts."""
     swaps = swaps_of(model, name)
+    if asked is not None:
+        swaps = {swap: adapter_for for swap, adapter_for in swaps.items() if swap in asked}
     counted: dict[str, dict[str, Counts]] = {swap: {} for swap in swaps}
     for heard in hear(model, folder, name, config.training.cache_limit_gb):
         for swap, adapter_for in swaps.items():

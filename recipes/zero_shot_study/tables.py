@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from cells import Cells, Place, difference, interval_of, macro
 from curve import few_shot_section
 from gains import gain_section, script_section
-from other_arms import baseline_section, chosen_section, search_section
+from other_arms import baseline_section, chosen_section, knowing_section, search_section
 from plots import Bar, bars
 from wording import COMPARED, DOCS, NAMES, compared, named, plot, with_interval
 
@@ -41,6 +41,7 @@ def main() -> None:
         *gain_section(cells),
         *script_section(cells),
         *baseline_section(cells),
+        *knowing_section(cells),
         *_swaps(cells),
         *search_section(cells),
         *chosen_section(cells),

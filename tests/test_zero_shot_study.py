@@ -97,8 +97,10 @@ def study(tmp_path: Path, tiny_whisper: Path, monkeypatch: pytest.MonkeyPatch) -
         "tiny": [{"arms": ["two-stage", "static-long", "shuffled"]}],
         "baselines": [{"arms": ["per-language", "language-id", "madg-ls"]}],
         "search": [{"folds": ["a"], "arms": ["two-stage-random-25"], "sets": ["dev", "seen"]}],
-        "search-tested": [{"folds": ["a"], "arms": ["two-stage-random-25"]}],
-        "text": [{"arms": ["two-stage-random-25"]}],
+        "search-tested": [
+            {"folds": ["a"], "arms": ["two-stage-random-25"], "swaps": ["own", "mean"]}
+        ],
+        "chosen": [{"arms": ["two-stage-random-25"]}],
     }
     plan["hears"] = {arm: {"random": 1} for arm in ("static-random-25", "two-stage-random-25")}
     plan["few_shot"] |= {"languages": {"a": "swh"}, "steps": {0.05: 1}}
@@ -182,6 +184,7 @@ def test_baselines_search_and_few_shot_have_their_place_on_the_page(study: Path)
     tested = read_result(study, "a-0-two-stage-random-25")
     assert set(tested["errors"]) == {"dev", "seen", "test"}
     assert {k: tested["errors"][k] for k in ("dev", "seen")} == searched["errors"]
+    assert set(tested["errors"]["test"]) == {"own", "mean"}
 
     run(study, "few_shot", *PLACES)
     minutes = read_manifest(study / "work/few_shot/a-swh-0.05.jsonl")
@@ -195,6 +198,8 @@ def test_baselines_search_and_few_shot_have_their_place_on_the_page(study: Path)
     for words in ("Unseen: weighted (TIPA).", "`two-stage-random-25`", "| lambda | 0.05 |"):
         assert words in page
     assert "| `two-stage-random-25` | static, trained on as long | a0 |" in page
+    for line in ("| `madg-ls` | a0", "| `per-language`, weighted (TIPA) | a0"):
+        assert line in page.partition("## Knowing the language")[2]
     assert (study / "docs/zero-shot-study/few-shot.svg").is_file()
 
 

@@ -6,7 +6,7 @@ set -euo pipefail
 recipe=$(realpath "$(dirname "$0")")
 source "$recipe/../stage.sh"
 enter_work "${1:-work/seq2seq}"
-python "$recipe/../zero_shot_study/sample.py" "$MADG_DATA"
+python "$recipe/../zero_shot_study/sample.py" "$MADG_DATA" 6
 stage static "$recipe/static.yaml"
 stage two-stage "$recipe/two_stage.yaml"
 madg-speech evaluate --checkpoint two-stage/checkpoint --decoder whisper \

@@ -29,7 +29,7 @@ def main() -> None:
     """Write the page from what is finished."""
     cells = Cells()
     parts = [
-        "# Does typology help? Results so far\n",
+        "# Does typology help? Results\n",
         "Made by `python recipes/zero_shot_study/tables.py` from the finished cells in "
         "`recipes/zero_shot_study/results/`; the plan, committed before the first cell, is "
         "`recipes/zero_shot_study/README.md`. Whisper-base, frozen; adapters in the top two layers; "

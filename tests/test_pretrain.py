@@ -17,6 +17,8 @@ from madg_speech.training.shrinkage import SCALES
 from madg_speech.typology import load_typology
 from tests.speech import write_corpus
 
+STILL = {"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0}  # ends where it began
+
 
 def settings(backbone: Path, manifest: Path, run: Path, **over: object) -> PretrainConfig:
     base: dict[str, object] = {
@@ -91,7 +93,7 @@ def test_two_stages_begin_where_the_static_one_ended(
         tmp_path / "two",
         source={"kind": "two-stage", "bottleneck": 8, "embedding_size": 4},
         init_from=str(first),
-        training={"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0},
+        training=STILL,
     )
     second = run(config)
     before, after = read_weights(first), read_weights(second)
@@ -119,7 +121,7 @@ def test_what_all_share_begins_at_the_mean_of_what_each_language_has(
         tmp_path / "two",
         source=source,
         init_from=str(first),
-        training={"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0},
+        training=STILL,
     )
     rows, shared = read_weights(first), read_weights(run(config))
     assert not torch.equal(rows["source.up"][0], rows["source.up"][1])
@@ -137,7 +139,7 @@ def test_static_goes_on_from_another_static_run(
         manifest,
         tmp_path / "two",
         init_from=str(first),
-        training={"learning_rate": 1e-12, "steps": 1, "warmup_steps": 0},
+        training=STILL,
     )
     before, after = read_weights(first), read_weights(run(longer))
     for name, value in before.items():

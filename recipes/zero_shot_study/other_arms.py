@@ -12,7 +12,6 @@ from madg_speech.metrics.bootstrap import Rate
 
 DEV = ["dev", "seen"]  # what a pass scores that looks at no tested language
 KNOWN = ("static-long", "shuffled", "two-stage")
-SEARCHED = ("text-v", "no-dropout", "uriel-plus")  # in all folds
 OTHER = ("lineage-geography", "random", "shuffled")  # what is no typology
 BY_RULE = ("per-language", "language-id")
 RULES = {
@@ -25,9 +24,8 @@ RULES = {
 
 def baseline_section(cells: Cells) -> Iterator[str]:
     """Each source beside the two-stage cells of the same folds and seeds."""
-    arms = [arm for part in read_plan()["passes"]["baselines"] for arm in part["arms"]]
     lines = []
-    for arm in arms:
+    for arm in _arms("baselines"):
         swaps = RULES if cells.shared([arm], swap="weighted") else {"own": ""}
         for swap, rule in swaps.items():
             places = [p for p in cells.shared([arm], swap=swap) if p in cells.shared(["two-stage"])]
@@ -52,7 +50,8 @@ def baseline_section(cells: Cells) -> Iterator[str]:
 
 def knowing_section(cells: Cells) -> Iterator[str]:
     """Each source with what it knows of a language, beside itself without: does that help?"""
-    pairs = [(arm, "own", "mean") for arm in ("two-stage", "madg-ls", "madg", *SEARCHED, *OTHER)]
+    generated = ("two-stage", "madg-ls", "madg", *_arms("chosen"), *OTHER)
+    pairs = [(arm, "own", "mean") for arm in generated]
     pairs += [
         (arm, rule, "own") for arm in BY_RULE for rule in ("weighted", "clade-mean", "nearest")
     ]
@@ -114,7 +113,7 @@ def search_section(cells: Cells) -> Iterator[str]:
 def chosen_section(cells: Cells) -> Iterator[str]:
     """What development languages chose, on the tested languages of all folds."""
     lines = []
-    for arm in [arm for part in read_plan()["passes"]["chosen"] for arm in part["arms"]]:
+    for arm in _arms("chosen"):
         for rival in ("two-stage", "shuffled", "static-long"):
             if not (places := cells.shared([arm, rival])):
                 continue
@@ -129,6 +128,11 @@ def chosen_section(cells: Cells) -> Iterator[str]:
         yield "|---|---|---|---|---|---|---|---|---|---|"
         yield from lines
         yield ""
+
+
+def _arms(name: str) -> list[str]:
+    """Of a pass of the plan."""
+    return [arm for part in read_plan()["passes"][name] for arm in part["arms"]]
 
 
 def _pooled(cells: Cells, arm: str, split: str, swap: str) -> Rates:
